@@ -121,6 +121,6 @@ COMPONENTS: Mapping[str, Component] = {
         Component("spark", lambda versions: versions["spark"], _fetch_spark, single_file=True),
         Component("spark_kafka", lambda versions: versions["spark"], _fetch_spark_kafka),
         Component("wheelhouse", lambda versions: f"py{versions['node_python']}", _fetch_wheelhouse),
-        Component("mnist", lambda versions: "1998", _fetch_mnist),
+        Component("mnist", lambda _: "1998", _fetch_mnist),
     )
 }

@@ -25,7 +25,7 @@ def fetch(store: Store, component: Component, artifact: Artifact, versions: Vers
     compared gets its final name.
 
     Raises:
-        StreambedError: a client fails, the disk is full, or a checksum is wrong after a fresh fetch.
+        StreambedError: a client fails, the disk is full, or a freshly fetched file is not as pinned.
     """
     with (
         _disk_full_is_an_error(store),

@@ -7,6 +7,8 @@ from pathlib import Path
 from streambed.artifacts.command import run_client
 from streambed.artifacts.flock import locked
 
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
+
 _POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -88,8 +90,7 @@ def fetch_jars(
                 "--no-transfer-progress",
                 f"-Dmaven.repo.local={repository}",
                 f"--file={pom}",
-                "org.apache.maven.plugins:maven-dependency-plugin"
-                f":{plugin_version}:copy-dependencies",
+                f"{_PLUGIN}:{plugin_version}:copy-dependencies",
                 "-DincludeScope=runtime",
                 f"-DoutputDirectory={target}",
             ],

@@ -63,9 +63,13 @@ def _download(
     temporary = scratch / "tmp"
     temporary.mkdir(exist_ok=True)
     run_client(
-        [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
-        + ["--no-deps", "--require-hashes", "--progress-bar=off"]
-        + [*options, f"--dest={target}", f"--requirement={listing}"],
+        [
+            *(sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "download"),
+            *("--no-deps", "--require-hashes", "--progress-bar=off"),
+            *options,
+            f"--dest={target}",
+            f"--requirement={listing}",
+        ],
         log=scratch / "pip.log",
         # pip unpacks here; /tmp may be small, and what a killed pip leaves goes with the scratch.
         environment={"TMPDIR": str(temporary)},
