@@ -1,0 +1,53 @@
+"""One command at a time on a thing, told apart from a lock left by the dead.
+
+The kernel drops an flock with its holder, so a killed command never leaves one behind.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from streambed.errors import StreambedError
+
+
+@contextmanager
+def exclusive(path: Path, *, what: str) -> Iterator[None]:
+    """Hold `path` while the block runs.
+
+    Raises:
+        StreambedError: another process holds it; the message says which.
+    """
+    with path.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StreambedError(
+                f"{what} is in use by {_holder(path)}", hint="wait for it, or end it"
+            ) from None
+        _sign(path)
+        yield
+
+
+@contextmanager
+def shared_work(path: Path, *, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold `path` while the block runs, after whoever holds it now; `waiting` is told who."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting(_holder(path))
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        _sign(path)
+        yield
+
+
+def _sign(path: Path) -> None:
+    path.write_text(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'streambed'})")
+
+
+def _holder(path: Path) -> str:
+    return path.read_text().strip() or "another process"
