@@ -38,9 +38,9 @@ def ensure(names: Iterable[str] | None = None, *, thorough: bool = True) -> dict
     """
     artifacts = select(names)
     store = Store()
-    missing = [one for one in artifacts if not store.holds(one, thorough=thorough)]
-    if missing:
-        _fetch_all(store, missing)
+    lacking = [one for one in artifacts if not store.holds(one, thorough=thorough)]
+    if lacking:
+        _fetch_all(store, lacking)
     return {one.name: store.path(one) for one in artifacts}
 
 
@@ -59,9 +59,15 @@ def select(names: Iterable[str] | None = None) -> list[Artifact]:
             )
         if name not in locked:
             raise StreambedError(
-                f"{LOCK_FILE} does not pin {name}", hint="lock anew: ./streambed artifacts --lock"
+                f"{LOCK_FILE} does not pin {name}", hint="lock anew: ./streambed lock"
             )
     return [locked[name] for name in wanted]
+
+
+def missing() -> list[Artifact]:
+    """The locked artifacts that the cache does not hold; reads no unchanged file again."""
+    store = Store()
+    return [one for one in select() if not store.holds(one, thorough=False)]
 
 
 def lock() -> Lock:

@@ -25,7 +25,7 @@ def fetch(store: Store, component: Component, artifact: Artifact, versions: Vers
     compared gets its final name.
 
     Raises:
-        StreambedError: a client fails, the disk is full, or a freshly fetched file is not as pinned.
+        StreambedError: a client fails, the disk is full, or a fresh file is not as pinned.
     """
     with (
         _disk_full_is_an_error(store),
@@ -154,7 +154,7 @@ def _wrong_checksum(name: str, wrong: list[str]) -> StreambedError:
     return StreambedError(
         f"{name}: what was fetched is not what ansible/artifacts.lock.yml pins:\n{listing}",
         hint="the registry serves something else, or a proxy alters it; if a pin was changed on "
-        "purpose: ./streambed artifacts --lock",
+        "purpose: ./streambed lock",
     )
 
 

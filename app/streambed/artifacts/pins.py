@@ -80,14 +80,14 @@ def load_lock(path: Path = LOCK_FILE) -> Lock:
         raise StreambedError(
             f"{path} does not belong to the versions in {VERSIONS_FILE.name} and "
             f"{NODE_WHEELS_FILE.name}",
-            hint="lock anew: ./streambed artifacts --lock",
+            hint="lock anew: ./streambed lock",
         )
     try:
         artifacts = {name: _artifact(name, entry) for name, entry in entries.items()}
     except (KeyError, TypeError) as error:
         raise StreambedError(
             f"{path}: {error} is missing or of the wrong kind",
-            hint="lock anew: ./streambed artifacts --lock",
+            hint="lock anew: ./streambed lock",
         ) from error
     return Lock(pins=pins, artifacts=artifacts)
 
@@ -96,7 +96,7 @@ def render_lock(lock: Lock) -> str:
     """The lock as YAML, the same text for the same pins."""
     lines = [
         "---",
-        "# Written by `./streambed artifacts --lock`. The pins it was made from: versions.yml and",
+        "# Written by `./streambed lock`. The pins it was made from: versions.yml and",
         "# requirements-node.lock.",
         "streambed_artifacts:",
         f'  pins: "{lock.pins}"',

@@ -1,45 +1,38 @@
-"""List the artifacts and what the cache holds of them."""
+"""Fetch the artifacts and list them."""
 
 import json
 
 from rich.table import Table
 
 from streambed import console
-from streambed.artifacts.ensuring import select
-from streambed.artifacts.store import Store
+from streambed.artifacts.ensuring import ensure, select
 
 
-def show(*, as_json: bool = False, thorough: bool = True) -> bool:
-    """Print one line per artifact; fetches nothing.
+def show(*, as_json: bool = False) -> None:
+    """Make sure that the cache holds every artifact, then print one line for each.
 
     Args:
-        as_json: print {name: {path, sha256, version, size_bytes, cached}} instead of a table.
-        thorough: read the files in full to tell whether they are right.
+        as_json: print {name: {path, sha256, version, size_bytes}} instead of a table.
 
-    Returns:
-        Whether all of them are in the cache and right.
+    Raises:
+        StreambedError: one of them could not be fetched or is not as pinned.
     """
-    store = Store()
+    paths = ensure()
     artifacts = select()
-    cached = {one.name: store.holds(one, thorough=thorough) for one in artifacts}
     if as_json:
         rows = {
             one.name: {
-                "path": str(store.path(one)),
+                "path": str(paths[one.name]),
                 "sha256": one.sha256,
                 "version": one.version,
                 "size_bytes": one.size_bytes,
-                "cached": cached[one.name],
             }
             for one in artifacts
         }
         console.out.print_json(json.dumps(rows))
-    else:
-        table = Table("artifact", "version", "size", "in the cache", "file", box=None)
-        for one in artifacts:
-            size = f"{one.size_bytes / 1e6:.0f} MB"
-            state = "[good]yes[/good]" if cached[one.name] else "[warn]no[/warn]"
-            table.add_row(one.name, one.version, size, state, one.file)
-        console.out.print(table)
-        console.out.print(f"in {store.directory}")
-    return all(cached.values())
+        return
+    table = Table("artifact", "version", "size", "SHA-256", "file", box=None, pad_edge=False)
+    for one in artifacts:
+        size = f"{one.size_bytes / 1e6:.0f} MB"
+        table.add_row(one.name, one.version, size, f"{one.sha256[:12]}…", str(paths[one.name]))
+    console.out.print(table)
