@@ -1,0 +1,127 @@
+"""The cells of an experiment: one typed, complete configuration each, named by its hash."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from streambed.errors import StreambedError
+from streambed.experiment.content import canonical, image_facts
+from streambed.experiment.experiment import Experiment
+from streambed.experiment.factors import Configuration, StreamingConfiguration, by_field
+from streambed.experiment.length import images_of
+from streambed.experiment.levels import Value
+from streambed.experiment.schema import Gates, WarmUp
+
+SHORT = 10
+"""Hex digits of a cell's short name: 40 bits, no clash in any matrix a person will run."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One combination of levels with everything that its result depends on.
+
+    Frozen: whoever holds a cell knows what was asked for. Two cells are equal in effect exactly
+    when their `identity` is equal.
+    """
+
+    config: Configuration
+    """Every factor and fixed value, defaults included, `images` resolved to a number."""
+    payload_bytes: int
+    bed: str
+    """The inventory, as `inventory.load` takes it."""
+    warm_up: WarmUp
+    gates: Gates
+    label: str
+    """The varied levels in words: `10 Mbit/s, 1 s`."""
+
+    @property
+    def pipeline(self) -> str:
+        """Name of the pipeline that runs it."""
+        return self.config.pipeline
+
+    @property
+    def streaming(self) -> StreamingConfiguration:
+        """The configuration of a cell of pipeline `streaming`."""
+        if not isinstance(self.config, StreamingConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no streaming configuration")
+        return self.config
+
+    @property
+    def images(self) -> int:
+        """How many images the cell sends and counts."""
+        assert self.config.images is not None
+        return self.config.images
+
+    def effective(self) -> dict[str, Any]:
+        """The whole effective configuration, as JSON-ready data; paths stand as content hashes."""
+        kinds = by_field(self.pipeline)
+        return {
+            "pipeline": self.pipeline,
+            "bed": self.bed,
+            "config": {
+                field: canonical(field, kinds[field].kind, value)
+                for field, value in self.config.as_fields().items()
+            },
+            "payload_bytes": self.payload_bytes,
+            "warm_up": self.warm_up.model_dump(),
+            "gates": self.gates.model_dump(),
+        }
+
+    @property
+    def identity(self) -> str:
+        """sha256 over the canonical JSON of `effective()`."""
+        return digest(self.effective())
+
+    @property
+    def id(self) -> str:
+        """The short form of the identity: field `cell` of a row, and in names of files."""
+        return self.identity[:SHORT]
+
+    def fields(self) -> dict[str, Value]:
+        """What a row holds of the cell's configuration: field → value, units in the names."""
+        return {**self.config.as_fields(), "payload_bytes": self.payload_bytes}
+
+
+def digest(data: object) -> str:
+    """sha256 of data's canonical JSON: sorted keys, no spaces, no NaN."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cells(experiment: Experiment) -> tuple[Cell, ...]:
+    """Every cell, in the order of the file.
+
+    Raises:
+        StreambedError: two combinations come to the same cell, or the images cannot be read.
+    """
+    result: dict[str, Cell] = {}
+    for config in experiment.configurations():
+        cell = _cell(experiment, config)
+        if cell.id in result:
+            raise StreambedError(
+                f"{experiment.path}: {result[cell.id].label!r} and {cell.label!r} are the same "
+                "cell: their levels have the same content"
+            )
+        result[cell.id] = cell
+    return tuple(result.values())
+
+
+def config_hash(experiment_cells: tuple[Cell, ...]) -> str:
+    """One hash for what a run measures: the identities of its cells, whatever their order."""
+    return digest(sorted(cell.identity for cell in experiment_cells))
+
+
+def _cell(experiment: Experiment, config: Configuration) -> Cell:
+    dataset = getattr(config, "dataset", "mnist")
+    payload_bytes = image_facts(str(dataset)).payload_bytes
+    images = images_of(config, experiment.warm_up, payload_bytes)
+    shown = [factor.show(getattr(config, factor.field)) for factor in experiment.varied]
+    return Cell(
+        config=replace(config, images=images),
+        payload_bytes=payload_bytes,
+        bed=experiment.bed_of(config),
+        warm_up=experiment.warm_up,
+        gates=experiment.gates,
+        label=", ".join(shown) or experiment.name,
+    )

@@ -1,0 +1,49 @@
+"""How long a run takes, before it runs. Every constant is named, with where it comes from."""
+
+from collections.abc import Sequence
+
+from streambed.experiment.cells import Cell
+from streambed.experiment.length import arrival_images_per_s
+from streambed.experiment.order import Execution
+
+BED_UP_S = 40.0
+"""A bed that is down: created, provisioned and verified from a baked image."""
+
+COLD_START_S = 20.0
+"""Job submitted to first result: JVMs, imports and the first micro-batch (10 s and more)."""
+
+PRIME_IMAGES_PER_S = 8_000.0
+"""Classifying the priming images on a machine that is still warming up."""
+
+UNSHAPED_IMAGES_PER_S = 20_000.0
+"""What two cores classify when nothing shapes the link (facts.md: 21,000 in a quota of 1.6)."""
+
+GATE_SETTLE_S = 1.0
+"""Starting and ending one goodput measurement."""
+
+OTHER_S = 8.0
+"""Topics, shaping, collecting, checking and storing the results of a cell."""
+
+
+def sending_s(cell: Cell) -> float:
+    """How long the producer sends in a cell."""
+    arrival = arrival_images_per_s(cell.streaming, cell.payload_bytes) or UNSHAPED_IMAGES_PER_S
+    return cell.images / arrival
+
+
+def cell_s(cell: Cell) -> float:
+    """One execution: cold start, priming, gates, warm-up and triggers, last batches, the rest.
+
+    Goodput is measured in two directions before and after, unless nothing is shaped.
+    """
+    gates = 0.0
+    if cell.streaming.bandwidth_mbit_per_s is not None:
+        gates = 4 * (cell.gates.goodput_s + GATE_SETTLE_S)
+    priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S
+    last_batches = 2 * cell.streaming.trigger_s
+    return COLD_START_S + priming + gates + sending_s(cell) + last_batches + OTHER_S
+
+
+def run_s(executions: Sequence[Execution], beds: int) -> float:
+    """A whole run, with its beds brought up."""
+    return BED_UP_S * beds + sum(cell_s(execution.cell) for execution in executions)

@@ -1,0 +1,69 @@
+"""How many images a cell sends, so that warm-up and 8 whole triggers fit while it is sending.
+
+    sending_s = (warm_up.triggers + MEASURED_TRIGGERS + EDGE_TRIGGERS) * trigger_s + warm_up.drain
+    images    = ceil(arrival_images_per_s * sending_s)
+
+The arrival rate is what the link lets through at best, so that a cell lasts at least this long:
+goodput / (8 * (payload + RECORD_BYTES)), times the compression's ratio; or the offered rate when
+that is less.
+"""
+
+import math
+
+from streambed.experiment.factors import Configuration, StreamingConfiguration
+from streambed.experiment.schema import WarmUp
+from streambed.link import expected_goodput_bit_per_s
+
+MEASURED_TRIGGERS = 8
+"""Whole triggers that a result must span (design.md)."""
+
+EDGE_TRIGGERS = 2
+"""The window starts and ends on boundaries: up to one trigger is lost at each end."""
+
+MTU_BYTES = 1500
+"""For the estimate; the gates read the interface's own."""
+
+RECORD_BYTES = 8
+"""The key. What Kafka adds per record is left out: it only makes a cell longer."""
+
+COMPRESSION_RATIO = {"none": 1.0, "lz4": 3.6, "zstd": 4.8}
+"""Images per uncompressed image that pass (MNIST: 3.4 and 4.6 were measured); a wide bound."""
+
+
+def link_images_per_s(bandwidth_mbit_per_s: float, payload_bytes: int) -> float:
+    """Upper bound of uncompressed images/s on a link: TCP goodput over payload and key."""
+    goodput = expected_goodput_bit_per_s(bandwidth_mbit_per_s * 1e6, MTU_BYTES)
+    return goodput / (8 * (payload_bytes + RECORD_BYTES))
+
+
+def arrival_images_per_s(config: StreamingConfiguration, payload_bytes: int) -> float | None:
+    """The fastest that images can arrive; None when neither link nor offered rate limits them."""
+    limits = []
+    if config.bandwidth_mbit_per_s is not None:
+        ratio = COMPRESSION_RATIO[config.compression]
+        limits.append(ratio * link_images_per_s(config.bandwidth_mbit_per_s, payload_bytes))
+    if config.offered_rate_images_per_s is not None:
+        limits.append(config.offered_rate_images_per_s)
+    return min(limits) if limits else None
+
+
+def sending_time_s(config: Configuration, warm_up: WarmUp) -> float:
+    """How long a cell must send (the formula above), unless it says how long."""
+    if config.duration_s is not None:
+        return config.duration_s
+    assert isinstance(config, StreamingConfiguration)
+    triggers = warm_up.triggers + MEASURED_TRIGGERS + EDGE_TRIGGERS
+    return triggers * config.trigger_s + warm_up.drain_s
+
+
+def images_of(config: Configuration, warm_up: WarmUp, payload_bytes: int) -> int:
+    """The number of images of a cell: as written, else from the formula above.
+
+    `Configuration.contradictions` has refused cells whose pace is unknown.
+    """
+    if config.images is not None:
+        return config.images
+    assert isinstance(config, StreamingConfiguration)
+    arrival = arrival_images_per_s(config, payload_bytes)
+    assert arrival is not None
+    return math.ceil(arrival * sending_time_s(config, warm_up))

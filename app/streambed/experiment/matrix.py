@@ -1,0 +1,219 @@
+"""The matrix of an experiment: levels and fixed values, parsed through the factor registry."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from streambed.experiment.factors import PIPELINES, Factor, factors_of
+from streambed.experiment.levels import Value
+from streambed.experiment.mistakes import Mistakes, Place, Rejected, unknown
+from streambed.experiment.overrides import Assignment
+from streambed.experiment.source import Key, Source, Where
+from streambed.results.measures import MEASURES
+
+Levels = Mapping[str, tuple[Value, ...]]
+Point = tuple[str, Mapping[str, Value], float, str]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Factor name → levels, and factor name → fixed value."""
+
+    pipeline: str
+    levels: Levels
+    fixed: Mapping[str, Value]
+    repeats: int | None
+    """Repeats that the chosen subset asks for."""
+    references: tuple[Point, ...]
+
+
+@dataclass
+class _Reader:
+    source: Source
+    factors: Mapping[str, Factor]
+    mistakes: Mistakes
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.source.name).resolve().parent
+
+    def mapping(self, where: Where) -> dict[Key, Any]:
+        """What is at a place, or nothing when it is no mapping (the structure check told)."""
+        node: Any = self.source.data
+        for key in where:
+            node = node.get(key) if isinstance(node, dict) else None
+        return node if isinstance(node, dict) else {}
+
+    def factor(self, name: Key, where: Where) -> Factor | None:
+        if name in self.factors:
+            return self.factors[str(name)]
+        self.mistakes.add(self.source.place(where), unknown("factor", name, self.factors))
+        return None
+
+    def value(self, factor: Factor, raw: object, where: Where) -> tuple[bool, Value]:
+        try:
+            return True, factor.parse(raw, self.folder)
+        except Rejected as error:
+            self.mistakes.add(self.source.place(where), f"{factor.name}: {error}")
+            return False, None
+
+    def levels(self, where: Where) -> dict[str, tuple[Value, ...]]:
+        result = {}
+        for name, raw_levels in self.mapping(where).items():
+            inner = (*where, name)
+            factor = self.factor(name, inner)
+            if factor is None or not isinstance(raw_levels, list):
+                continue
+            if not raw_levels:
+                text = (
+                    f"{factor.name}: no levels; allowed are one or more of: {factor.kind.allowed}"
+                )
+                self.mistakes.add(self.source.place(inner), text)
+            values: list[Value] = []
+            for index, raw in enumerate(raw_levels):
+                parsed, value = self.value(factor, raw, (*inner, index))
+                if parsed and value in values:
+                    text = f"{factor.name}: {raw!r} is a duplicate level; allowed is once"
+                    self.mistakes.add(self.source.place((*inner, index)), text)
+                elif parsed:
+                    values.append(value)
+            result[factor.name] = tuple(values)
+        return result
+
+    def fixed(self, where: Where) -> dict[str, Value]:
+        result = {}
+        for name, raw in self.mapping(where).items():
+            inner = (*where, name)
+            factor = self.factor(name, inner)
+            if factor is None:
+                continue
+            if isinstance(raw, list):
+                text = f"{factor.name}: a fixed value is one value; levels belong under `factors`"
+                self.mistakes.add(self.source.place(inner), text)
+                continue
+            parsed, value = self.value(factor, raw, inner)
+            if parsed:
+                result[factor.name] = value
+        return result
+
+    def refuse_both(self, levels: Levels, fixed: Iterable[str], where: Where) -> None:
+        for name in fixed:
+            if name in levels:
+                text = f"{name!r} is under `factors` too; allowed is one of the two"
+                self.mistakes.add(self.source.place((*where, name)), text)
+
+    def references(self) -> list[Point]:
+        data = self.source.data
+        entries = data.get("reference") if isinstance(data, dict) else None
+        points: list[Point] = []
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            where: Where = ("reference", index)
+            if not isinstance(entry, dict):
+                continue
+            measure = entry.get("measure")
+            if isinstance(measure, str) and measure not in MEASURES:
+                place = self.source.place((*where, "measure"))
+                self.mistakes.add(place, unknown("measure", measure, MEASURES))
+            at = self.fixed((*where, "at"))
+            value = entry.get("value")
+            if isinstance(value, int | float):
+                fields = {self.factors[name].field: level for name, level in at.items()}
+                points.append((str(measure), fields, float(value), str(entry.get("source"))))
+        return points
+
+
+def read_matrix(source: Source, subset: str | None, mistakes: Mistakes) -> Matrix | None:
+    """Parse every level, of all subsets too, and cut the matrix down to `subset`.
+
+    Returns None when the pipeline is unknown: then no factor means anything.
+    """
+    pipeline = source.data.get("pipeline") if isinstance(source.data, dict) else None
+    if not isinstance(pipeline, str) or pipeline not in PIPELINES:
+        return None
+    reader = _Reader(source, factors_of(pipeline), mistakes)
+    levels = reader.levels(("factors",))
+    fixed = reader.fixed(("fixed",))
+    reader.refuse_both(levels, fixed, ("fixed",))
+    whole = Matrix(pipeline, levels, fixed, None, tuple(reader.references()))
+    subsets = {
+        str(name): _slice(reader, whole, ("subsets", name)) for name in reader.mapping(("subsets",))
+    }
+    if subset is None:
+        return whole
+    if subset not in subsets:
+        mistakes.add(Place(f"--subset {subset}"), unknown("subset", subset, subsets))
+        return whole
+    return subsets[subset]
+
+
+def _slice(reader: _Reader, whole: Matrix, where: Where) -> Matrix:
+    levels = dict(whole.levels)
+    for name, values in reader.levels((*where, "factors")).items():
+        inner: Where = (*where, "factors", name)
+        if name not in whole.levels:
+            text = unknown("factor of this matrix", name, whole.levels)
+            reader.mistakes.add(reader.source.place(inner), text)
+            continue
+        show = reader.factors[name].show
+        for value in values:
+            if value not in whole.levels[name]:
+                allowed = ", ".join(show(level) for level in whole.levels[name])
+                text = f"{name}: {show(value)!r} is not in the matrix; allowed are {allowed}"
+                reader.mistakes.add(reader.source.place(inner), text)
+        levels[name] = values
+    fixed = reader.fixed((*where, "fixed"))
+    reader.refuse_both(levels, fixed, (*where, "fixed"))
+    repeats = reader.mapping(where).get("repeats")
+    return replace(
+        whole,
+        levels=levels,
+        fixed=_merge(whole.fixed, fixed),
+        repeats=repeats if isinstance(repeats, int) else None,
+    )
+
+
+# Two ways to say how long a cell is: the later word replaces both.
+_LENGTHS = ("image_count", "duration")
+
+
+def _merge(fixed: Mapping[str, Value], changes: Mapping[str, Value]) -> dict[str, Value]:
+    merged = dict(fixed)
+    if any(name in changes for name in _LENGTHS):
+        for name in _LENGTHS:
+            merged.pop(name, None)
+    return {**merged, **changes}
+
+
+def apply_assignments(
+    matrix: Matrix, assignments: Iterable[Assignment], folder: Path, mistakes: Mistakes
+) -> Matrix:
+    """`--set`: several levels make a factor of it, one level replaces the levels or fixes it."""
+    factors = factors_of(matrix.pipeline)
+    levels, fixed = dict(matrix.levels), dict(matrix.fixed)
+    for assignment in assignments:
+        factor = factors.get(assignment.name)
+        if factor is None:
+            mistakes.add(assignment.place, unknown("factor", assignment.name, factors))
+            continue
+        values: list[Value] = []
+        for raw in assignment.levels:
+            try:
+                value = factor.parse(raw, folder)
+            except Rejected as error:
+                mistakes.add(assignment.place, f"{factor.name}: {error}")
+                continue
+            if value in values:
+                text = f"{factor.name}: {raw!r} is a duplicate level; allowed is once"
+                mistakes.add(assignment.place, text)
+            values.append(value)
+        if factor.name in _LENGTHS:
+            for name in _LENGTHS:
+                levels.pop(name, None)
+                fixed.pop(name, None)
+        if len(values) > 1 or factor.name in levels:
+            fixed.pop(factor.name, None)
+            levels[factor.name] = tuple(values)
+        elif values:
+            fixed[factor.name] = values[0]
+    return replace(matrix, levels=levels, fixed=fixed)

@@ -1,0 +1,61 @@
+"""Which node does what in a cell, from the inventory's groups and the cell's factors."""
+
+from dataclasses import dataclass
+
+from streambed.errors import StreambedError
+from streambed.experiment.factors import StreamingConfiguration
+from streambed.inventory import Inventory, Node
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The nodes of a streaming cell by what they do."""
+
+    producer: Node
+    brokers: tuple[Node, ...]
+    master: Node
+    """Spark master and driver."""
+    workers: tuple[Node, ...]
+
+    peers: tuple[Node, ...]
+    """The other side of the producer's shaped link: every node that is no client."""
+
+    def roles(self) -> dict[str, list[str]]:
+        """Node → what it does."""
+        result: dict[str, list[str]] = {}
+        entries = [
+            (self.producer, "producer"),
+            *((node, "broker") for node in self.brokers),
+            (self.master, "Spark master and driver"),
+            *((node, "Spark worker") for node in self.workers),
+        ]
+        for node, role in entries:
+            result.setdefault(node.name, []).append(role)
+        return result
+
+
+def place(config: StreamingConfiguration, bed: Inventory) -> Placement:
+    """Place a cell.
+
+    Raises:
+        StreambedError: the bed has no node for one of the parts.
+    """
+    group = "kafka_standby" if config.broker_on == "client" else "kafka_brokers"
+    producers = _members(bed, "clients", "to produce images")
+    return Placement(
+        producer=producers[0],
+        brokers=_members(bed, group, f"to run the broker (broker_on: {config.broker_on})"),
+        master=_members(bed, "spark_master", "to run the Spark master")[0],
+        workers=_members(bed, "spark_workers", "to run a Spark worker"),
+        peers=tuple(node for node in bed.nodes if "clients" not in node.groups),
+    )
+
+
+def _members(bed: Inventory, group: str, purpose: str) -> tuple[Node, ...]:
+    members = bed.group(group)
+    if not members:
+        raise StreambedError(
+            f"{bed.path}: no node in group {group!r} {purpose}",
+            hint=f"put a node of the inventory into {group!r}",
+        )
+    return members

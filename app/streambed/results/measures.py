@@ -1,0 +1,125 @@
+"""The measure registry: one line in a class is all there is to a figure of a row.
+
+The attribute is the field of the row; its name carries the unit. A measure that was not taken,
+or has no meaning in a cell, is None.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+_KEY = "streambed.measure"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of a row."""
+
+    field: str
+    unit: str
+    type: type[int] | type[float]
+    meaning: str
+
+
+def measure(unit: str, meaning: str, kind: type[int] | type[float] = float) -> Any:
+    """Declare a measure as a dataclass field."""
+    return dataclasses.field(
+        default=None, metadata={_KEY: {"unit": unit, "meaning": meaning, "type": kind}}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What every pipeline measures."""
+
+    pipeline: ClassVar[str]
+
+    def as_fields(self) -> dict[str, int | float | None]:
+        """Field name → figure, in the order of declaration."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamingMeasures(Measures):
+    """Figures of one cell of pipeline `streaming`."""
+
+    pipeline: ClassVar[str] = "streaming"
+
+    image_rate_per_s: float | None = measure(
+        "images/s",
+        "results appended between two trigger boundaries after warm-up, over that span",
+    )
+    makespan_image_rate_per_s: float | None = measure(
+        "images/s", "all images over first send to last result (the published definition)"
+    )
+    goodput_up_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate client → cluster, measured before the cell"
+    )
+    goodput_down_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate cluster → client, measured before the cell"
+    )
+    link_utilisation: float | None = measure(
+        "", "image rate × payload × 8 / measured uplink goodput"
+    )
+    micro_batch_mean_s: float | None = measure(
+        "s", "processing time of a micro-batch in the window, queueing excluded: mean"
+    )
+    micro_batch_p95_s: float | None = measure("s", "the same: 95th percentile")
+    micro_batch_max_s: float | None = measure("s", "the same: longest")
+    window_s: float | None = measure("s", "length of the measured window")
+    window_triggers: int | None = measure("", "whole triggers in the measured window", int)
+    warm_up_s: float | None = measure("s", "first send to the start of the measured window")
+    lost: int | None = measure("images", "ids sent that no result names", int)
+    duplicates: int | None = measure("images", "results beyond the first of an id", int)
+    mismatches: int | None = measure(
+        "images", "labels that differ from the model evaluated offline", int
+    )
+    accuracy: float | None = measure("", "share of labels that are right")
+    cold_start_s: float | None = measure("s", "submit of the job to its first result")
+    send_rate_per_s: float | None = measure(
+        "images/s", "images acknowledged by the broker over the time they were sent in"
+    )
+    producer_cpu_share: float | None = measure(
+        "", "CPU time of the producer over the time it was sending (1: one core)"
+    )
+    producer_unshaped_rate_per_s: float | None = measure(
+        "images/s", "what the producer manages when nothing shapes the link"
+    )
+    latency_p50_s: float | None = measure(
+        "s", "intended send to result append, open mode only: median"
+    )
+    latency_p95_s: float | None = measure("s", "the same: 95th percentile")
+    latency_p99_s: float | None = measure("s", "the same: 99th percentile")
+    latency_max_s: float | None = measure("s", "the same: longest")
+    cpu_pressure: float | None = measure(
+        "", "highest share of the cell's time in which a node's tasks waited for a CPU"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen during the cell")
+
+
+MEASURES_OF: Mapping[str, type[Measures]] = {cls.pipeline: cls for cls in (StreamingMeasures,)}
+"""The measures of each pipeline. A new pipeline's are one class here."""
+
+
+def measures_of(pipeline: str) -> dict[str, Measure]:
+    """The measures of a pipeline by field."""
+    return {
+        field.name: Measure(field=field.name, **field.metadata[_KEY])
+        for field in dataclasses.fields(MEASURES_OF[pipeline])
+    }
+
+
+MEASURES: Mapping[str, Measure] = {
+    name: entry for pipeline in MEASURES_OF for name, entry in measures_of(pipeline).items()
+}
+"""Every measure there is, by field."""
+
+
+def describe() -> list[dict[str, str]]:
+    """The registry as data for the documentation: one row per measure and pipeline."""
+    return [
+        {"pipeline": pipeline, "field": m.field, "unit": m.unit, "meaning": m.meaning}
+        for pipeline in MEASURES_OF
+        for m in measures_of(pipeline).values()
+    ]

@@ -1,0 +1,142 @@
+"""The measured window of a streaming cell: whole triggers after warm-up, while images arrive.
+
+Boundaries are the times at which triggers are due: origin + k x trigger. Spark fires at whole
+multiples of the trigger since the epoch (ProcessingTimeExecutor.nextBatchTime), so origin is 0.
+In real time a batch starts on a boundary and ends before the next, hence a window between two
+boundaries holds whole batches; one that straddles a boundary counts on each side with the
+records appended there.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from streambed.errors import StreambedError
+from streambed.experiment.length import MEASURED_TRIGGERS
+from streambed.results.samples import Batches, Sending
+
+DRAIN_TOLERANCE = 0.20
+"""A batch has no backlog when it is at most this much larger than what arrives in a trigger.
+
+Offsets are read up to 0.1 s after a 1 s trigger is due, so that batches of a system that keeps
+up differ by some 10 %."""
+
+DRAIN_SLACK_IMAGES = 2
+"""The same for a trickle of images, where a fifth of a batch is less than one image."""
+
+SHRINKING = 0.9
+"""A backlog whose last batch is below this part of the largest was still being worked off."""
+
+
+class TooShort(StreambedError):
+    """The cell has fewer whole triggers than a result needs; it fails with this reason."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """`start_s` and `end_s` are trigger boundaries (unix seconds)."""
+
+    start_s: float
+    end_s: float
+    triggers: int
+    """Whole triggers between them."""
+    drained: bool
+    """False: the system never caught up with what arrived; the window shows its capacity."""
+
+    @property
+    def span_s(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+def _boundary_after(time_s: float, trigger_s: float, origin_s: float) -> int:
+    """Number of the first boundary at or after a time."""
+    return math.ceil((time_s - origin_s) / trigger_s - 1e-9)
+
+
+def _boundary_before(time_s: float, trigger_s: float, origin_s: float) -> int:
+    """Number of the last boundary at or before a time."""
+    return math.floor((time_s - origin_s) / trigger_s + 1e-9)
+
+
+def drained_at(batches: Batches, arriving_per_trigger: float) -> float | None:
+    """When the backlog was first gone: start of the first of two batches in a row without one.
+
+    Two, because the first batch of all holds the few images that were there when it started,
+    while a backlog gathers behind it.
+
+    Args:
+        batches: any order of sizes; empty ones are left out.
+        arriving_per_trigger: images that arrive in one trigger, on average.
+
+    Returns:
+        unix seconds, or None when it never was.
+    """
+    filled = batches.filled()
+    limit = max(
+        arriving_per_trigger * (1 + DRAIN_TOLERANCE), arriving_per_trigger + DRAIN_SLACK_IMAGES
+    )
+    small = filled.rows <= limit
+    pairs = np.flatnonzero(small[:-1] & small[1:])
+    return float(filled.started_at_s[pairs[0]]) if pairs.size else None
+
+
+def find_window(
+    batches: Batches,
+    sending: Sending,
+    *,
+    trigger_s: float,
+    warm_up_triggers: int,
+    origin_s: float = 0.0,
+) -> Window:
+    """The window of a cell.
+
+    It starts at the first boundary that has `warm_up_triggers` whole triggers since the first
+    send before it and at which the backlog is drained; it ends at the last boundary while the
+    producer was still sending. When the backlog never drains and does not shrink, the system is
+    saturated: the window then starts once the first batch of images has ended, and the figures
+    show the system's capacity.
+
+    Raises:
+        TooShort: fewer than 8 whole triggers remain, or the backlog was still shrinking.
+    """
+    while_sending = batches.started_at_s <= sending.last_send_at
+    running = Batches(
+        batches.started_at_s[while_sending],
+        batches.execution_s[while_sending],
+        batches.rows[while_sending],
+    ).filled()
+    if not running.rows.size:
+        raise TooShort("no micro-batch had images while the producer was sending")
+
+    start = _boundary_after(sending.first_send_at, trigger_s, origin_s) + warm_up_triggers
+    end = _boundary_before(sending.last_send_at, trigger_s, origin_s)
+    # What counts is the backlog when warm-up ends, not a quiet moment before a slow first batch.
+    late = running.started_at_s >= origin_s + (start - 1) * trigger_s
+    settled = Batches(running.started_at_s[late], running.execution_s[late], running.rows[late])
+    settled_at = drained_at(settled, sending.rate_per_s * trigger_s)
+    if settled_at is None:
+        largest, last = int(running.rows[1:].max(initial=0)), int(running.rows[-1])
+        if last < SHRINKING * largest:
+            raise TooShort(
+                f"the backlog was still being worked off when the producer ended (a batch of "
+                f"{last} images after one of {largest}); give `warm_up.drain` more time"
+            )
+        settled_at = float(running.started_at_s[0] + running.execution_s[0])
+        drained = False
+    else:
+        drained = True
+    start = max(start, _boundary_after(settled_at, trigger_s, origin_s))
+    triggers = end - start
+    if triggers < MEASURED_TRIGGERS:
+        raise TooShort(
+            f"too short: {max(triggers, 0)} whole triggers of {trigger_s:g} s after warm-up while "
+            f"the producer was sending; a result needs {MEASURED_TRIGGERS}"
+        )
+    return Window(
+        start_s=origin_s + start * trigger_s,
+        end_s=origin_s + end * trigger_s,
+        triggers=triggers,
+        drained=drained,
+    )
