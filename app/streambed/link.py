@@ -69,7 +69,9 @@ class Link:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", name):
                 raise LinkError(f"{name!r} is not the name of an interface")
         if not self.peers:
-            raise LinkError("no peers: a link needs at least one address on its other side")
+            raise LinkError(
+                "no peers: a link needs at least one address on its other side"
+            )
         for peer in self.peers:
             try:
                 ipaddress.IPv4Address(peer)
@@ -107,16 +109,63 @@ def _shape_device(device: str, rate: int, mtu: int, default: str) -> Iterator[Co
     frame = mtu + ETHERNET_HEADER_BYTES
     burst = str(burst_bytes(rate))
     speed = f"{rate}bit"
-    yield ("tc", "qdisc", "add", "dev", device, "root", "handle", "1:", "htb", "default", default)
     yield (
-        *("tc", "class", "add", "dev", device, "parent", "1:", "classid", "1:10", "htb"),
-        *("rate", speed, "ceil", speed, "burst", burst, "cburst", burst, "quantum", str(frame)),
+        "tc",
+        "qdisc",
+        "add",
+        "dev",
+        device,
+        "root",
+        "handle",
+        "1:",
+        "htb",
+        "default",
+        default,
+    )
+    yield (
+        *(
+            "tc",
+            "class",
+            "add",
+            "dev",
+            device,
+            "parent",
+            "1:",
+            "classid",
+            "1:10",
+            "htb",
+        ),
+        *(
+            "rate",
+            speed,
+            "ceil",
+            speed,
+            "burst",
+            burst,
+            "cburst",
+            burst,
+            "quantum",
+            str(frame),
+        ),
     )
     limit = str(queue_bytes(rate, mtu))
-    yield ("tc", "qdisc", "add", "dev", device, "parent", "1:10", "bfifo", "limit", limit)
+    yield (
+        "tc",
+        "qdisc",
+        "add",
+        "dev",
+        device,
+        "parent",
+        "1:10",
+        "bfifo",
+        "limit",
+        limit,
+    )
 
 
-def set_commands(link: Link, rate_bit_per_s: float, mtu_bytes: int = 1500) -> tuple[Command, ...]:
+def set_commands(
+    link: Link, rate_bit_per_s: float, mtu_bytes: int = 1500
+) -> tuple[Command, ...]:
     """The commands that shape a link nothing shapes yet, both directions at the same rate."""
     rate = check_rate(rate_bit_per_s)
     nic, ifb = link.interface, link.ifb
@@ -131,11 +180,33 @@ def set_commands(link: Link, rate_bit_per_s: float, mtu_bytes: int = 1500) -> tu
     for peer in link.peers:
         commands += [
             (
-                *("tc", "filter", "add", "dev", nic, "parent", "1:", "protocol", "ip", "u32"),
+                *(
+                    "tc",
+                    "filter",
+                    "add",
+                    "dev",
+                    nic,
+                    "parent",
+                    "1:",
+                    "protocol",
+                    "ip",
+                    "u32",
+                ),
                 *("match", "ip", "dst", f"{peer}/32", "flowid", "1:10"),
             ),
             (
-                *("tc", "filter", "add", "dev", nic, "parent", "ffff:", "protocol", "ip", "u32"),
+                *(
+                    "tc",
+                    "filter",
+                    "add",
+                    "dev",
+                    nic,
+                    "parent",
+                    "ffff:",
+                    "protocol",
+                    "ip",
+                    "u32",
+                ),
                 *("match", "ip", "src", f"{peer}/32"),
                 *("action", "mirred", "egress", "redirect", "dev", ifb),
             ),
@@ -158,7 +229,9 @@ def clear_commands(link: Link) -> tuple[Command, ...]:
 def _run(command: Command) -> str:
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False
+        )
     except FileNotFoundError:
         raise LinkError(f"{command[0]} is not installed on this node") from None
     if done.returncode:
@@ -181,11 +254,15 @@ def _read_config() -> Link:
         raw = json.loads(CONFIG.read_text())
         link = Link(interface=raw["interface"], peers=tuple(raw["peers"]))
     except FileNotFoundError:
-        raise LinkError(f"{CONFIG} is missing: this node has no link to shape") from None
+        raise LinkError(
+            f"{CONFIG} is missing: this node has no link to shape"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise LinkError(f"{CONFIG} is damaged: {error!r}") from None
     if not Path("/sys/class/net", link.interface).exists():
-        raise LinkError(f"{CONFIG}: there is no interface {link.interface!r} on this node")
+        raise LinkError(
+            f"{CONFIG}: there is no interface {link.interface!r} on this node"
+        )
     return link
 
 
@@ -224,7 +301,9 @@ def clear(link: Link) -> None:
             _run(command)
     left = show(link)
     if left["up"] or left["down"]:
-        raise LinkError(f"{link.interface} is still shaped after `clear`: {json.dumps(left)}")
+        raise LinkError(
+            f"{link.interface} is still shaped after `clear`: {json.dumps(left)}"
+        )
     before = _read_state().get("offloads_before", {})
     words = [word for name, value in before.items() for word in (name, value)]
     if words:
@@ -243,7 +322,9 @@ def apply(link: Link, rate_bit_per_s: int) -> None:
     before = _offloads(link.interface)
     _write_state({"rate_bit_per_s": rate_bit_per_s, "offloads_before": before})
     try:
-        for command in set_commands(link, rate_bit_per_s, int(_sys_net(link.interface, "mtu"))):
+        for command in set_commands(
+            link, rate_bit_per_s, int(_sys_net(link.interface, "mtu"))
+        ):
             _run(command)
     except LinkError:
         clear(link)
@@ -254,8 +335,12 @@ def _htb_class(device: str) -> dict[str, int] | None:
     if not Path("/sys/class/net", device).exists():
         return None
     text = _run(("tc", "-s", "-r", "class", "show", "dev", device))
-    match = re.search(r"class htb 1:10 .*?\brate (\S+) .*?Sent (\d+) bytes (\d+) pkt"
-                      r" \(dropped (\d+)", text, re.DOTALL)
+    match = re.search(
+        r"class htb 1:10 .*?\brate (\S+) .*?Sent (\d+) bytes (\d+) pkt"
+        r" \(dropped (\d+)",
+        text,
+        re.DOTALL,
+    )
     if match is None:
         return None
     rate, sent, packets, dropped = match.groups()
@@ -268,12 +353,12 @@ def _htb_class(device: str) -> dict[str, int] | None:
 
 
 def _tc_rate(text: str) -> int:
-    """tc prints `10Mbit`, `1500Kbit`, `64Kbit`, `1Gbit`."""
+    """tc prints `10Mbit`, `1500Kbit`, `1Gbit`; of odd rates it leaves out the last three digits."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)bit", text)
     if match is None:
         raise LinkError(f"tc shows a rate that cannot be read: {text!r}")
-    exponent = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}[match.group(2)]
-    return round(float(match.group(1)) * 10**exponent)
+    factor = {"": 1, "K": 1_000, "M": 1_000_000, "G": 10**9, "T": 10**12}[match.group(2)]
+    return round(float(match.group(1)) * factor)
 
 
 def show(link: Link) -> dict[str, Any]:
@@ -311,8 +396,12 @@ def _rate_argument(text: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 the kernel or the node refused, 2 bad arguments."""
-    parser = _Parser(prog="streambed-link", description="Shape the link between client and cluster")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+    parser = _Parser(
+        prog="streambed-link", description="Shape the link between client and cluster"
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, parser_class=_Parser
+    )
     setter = commands.add_parser("set", help="shape both directions to one rate")
     setter.add_argument("--rate", type=_rate_argument, required=True, help="in bit/s")
     for name in ("show", "clear", "restore"):

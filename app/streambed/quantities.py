@@ -10,7 +10,9 @@ from streambed.errors import StreambedError
 if TYPE_CHECKING:
     from pint import UnitRegistry
 
-_NUMBER_AND_UNIT = re.compile(r"\s*([+-]?[0-9][0-9_.eE+-]*|[+-]?\.[0-9]+)\s*([A-Za-zµ][A-Za-zµ/]*)\s*")
+_NUMBER_AND_UNIT = re.compile(
+    r"\s*([+-]?[0-9][0-9_.eE+-]*|[+-]?\.[0-9]+)\s*([A-Za-zµ][A-Za-zµ/]*)\s*"
+)
 
 # The spellings a user may write, and what pint calls them.
 _RATES = {
@@ -39,7 +41,13 @@ def _registry() -> "UnitRegistry[float]":
 
 
 def _parse(
-    text: object, kind: str, units: dict[str, str], target: str, example: str, *, zero_ok: bool
+    text: object,
+    kind: str,
+    units: dict[str, str],
+    target: str,
+    example: str,
+    *,
+    zero_ok: bool,
 ) -> float:
     allowed = f"a {kind} is a positive number and one of {', '.join(units)}, as in {example!r}"
     match = _NUMBER_AND_UNIT.fullmatch(text) if isinstance(text, str) else None

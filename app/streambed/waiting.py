@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from streambed.errors import StreambedError
 
-
 T = TypeVar("T")
 
 
@@ -37,5 +36,7 @@ def wait_until(
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise StreambedError(f"waited {timeout_s:g} s in vain for {what}", hint=hint)
+            raise StreambedError(
+                f"waited {timeout_s:g} s in vain for {what}", hint=hint
+            )
         time.sleep(interval_s)

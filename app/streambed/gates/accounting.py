@@ -1,0 +1,53 @@
+"""Gate 2: every image sent came out, once, with the label the model gives offline."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from streambed.gates.reading import Reading
+
+
+def judge(
+    sent: int, acked: int, seen: Mapping[str, Any], min_accuracy: float | None
+) -> list[Reading]:
+    """Compare what was sent with what the collector saw.
+
+    Args:
+        sent: images handed to the producer's client.
+        acked: images the broker acknowledged.
+        seen: the collector's `done` event: `unique`, `duplicates`, `lost`, `unknown_ids`,
+            `mismatches`, `accuracy`.
+        min_accuracy: the fraction of right labels below which something is wrong; None: any.
+    """
+    accuracy = seen.get("accuracy")
+    readings = [
+        Reading("images_acknowledged", ok=acked == sent, measured=acked, expected=f"{sent}"),
+        Reading("images_lost", ok=seen["lost"] == 0, measured=seen["lost"], expected="0"),
+        Reading(
+            "results_unknown",
+            ok=seen["unknown_ids"] == 0,
+            measured=seen["unknown_ids"],
+            expected="0 results for images that were never sent",
+        ),
+        Reading(
+            "results_duplicate",
+            ok=seen["duplicates"] == 0,
+            measured=seen["duplicates"],
+            expected="0",
+        ),
+        Reading(
+            "labels_as_offline",
+            ok=seen["mismatches"] == 0,
+            measured=seen["mismatches"],
+            expected="0 labels other than the model's own, computed offline",
+        ),
+    ]
+    if accuracy is not None and min_accuracy is not None:
+        readings.append(
+            Reading(
+                "accuracy",
+                ok=accuracy >= min_accuracy,
+                measured=round(accuracy, 4),
+                expected=f"at least {min_accuracy:g}",
+            )
+        )
+    return readings

@@ -1,0 +1,154 @@
+"""Gate 1: the link carries what its rate promises, in both directions, and nothing else is shaped.
+
+Goodput is TCP payload as the receiver counts it, by iperf3, after its start-up is left out. What
+is expected follows from the frame: rate x (MTU - 52) / (MTU + 14), see `streambed.link`.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from streambed import link
+from streambed.gates.reading import Reading
+from streambed.runner import shaping
+from streambed.runner.failure import CellFailure
+from streambed.runner.remote import Session
+
+IPERF_PORT = 5201
+SEGMENT_BYTES = 1448
+_OMIT_S = 1  # iperf3 takes whole seconds
+# So many segments that one more or less is well below the tolerance.
+_SEGMENTS = 1500
+_MIN_S, _MAX_S = 2.0, 12.0
+_MANAGEMENT_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Goodput:
+    """TCP payload rate between client and cluster, Mbit/s, as the receivers counted it."""
+
+    up_mbit_per_s: float
+    down_mbit_per_s: float
+
+
+def measuring_time_s(rate_bit_per_s: float | None) -> float:
+    """Seconds a direction is measured for: enough segments, within 2 to 12 s."""
+    if rate_bit_per_s is None:
+        return _MIN_S
+    return min(_MAX_S, max(_MIN_S, _SEGMENTS * SEGMENT_BYTES * 8 / rate_bit_per_s))
+
+
+@contextlib.asynccontextmanager
+async def _server(session: Session) -> AsyncIterator[None]:
+    address = session.node.bed_address
+    process = await session.start(
+        [
+            *("iperf3", "--server", "--one-off", "--forceflush"),
+            *("--bind", address, "--port", str(IPERF_PORT)),
+        ]
+    )
+    try:
+        try:
+            async with asyncio.timeout(10):
+                while "listening" not in (line := await process.stdout.readline()):
+                    if not line:
+                        said = (await process.stderr.read()).strip()
+                        raise CellFailure(f"{session.node.name}: iperf3 cannot listen: {said}")
+        except TimeoutError:
+            raise CellFailure(f"{session.node.name}: iperf3 does not listen after 10 s") from None
+        yield
+    finally:
+        process.terminate()
+        process.close()
+
+
+async def _one_way(client: Session, server: Session, seconds: float, *, down: bool) -> float:
+    async with _server(server):
+        done = await client.run(
+            [
+                "iperf3",
+                "--json",
+                "--client",
+                server.node.bed_address,
+                "--port",
+                str(IPERF_PORT),
+            ]
+            + ["--time", str(math.ceil(seconds)), "--omit", str(_OMIT_S)]
+            + (["--reverse"] if down else []),
+            timeout_s=seconds + 30,
+            check=False,
+        )
+    return received_mbit_per_s(done.stdout, f"{client.node.name} to {server.node.name}")
+
+
+def received_mbit_per_s(iperf_json: str, path: str) -> float:
+    """What the receiver counted, from iperf3's JSON.
+
+    Raises:
+        CellFailure: iperf3 reported an error or something else than JSON.
+    """
+    try:
+        report: dict[str, Any] = json.loads(iperf_json)
+    except ValueError:
+        raise CellFailure(f"goodput {path}: iperf3 said {iperf_json[:200]!r}") from None
+    if "error" in report:
+        raise CellFailure(f"goodput {path}: {report['error']}")
+    return float(report["end"]["sum_received"]["bits_per_second"]) / 1e6
+
+
+async def measure(client: Session, server: Session, rate_bit_per_s: float | None) -> Goodput:
+    """Measure both directions, one after the other (together their ACKs would disturb)."""
+    seconds = measuring_time_s(rate_bit_per_s)
+    return Goodput(
+        up_mbit_per_s=await _one_way(client, server, seconds, down=False),
+        down_mbit_per_s=await _one_way(client, server, seconds, down=True),
+    )
+
+
+def judge(
+    goodput: Goodput, rate_bit_per_s: float, mtu_bytes: int, tolerance: float, when: str
+) -> list[Reading]:
+    """Both directions against the expected goodput, each within `tolerance` (a fraction)."""
+    expected = link.expected_goodput_bit_per_s(rate_bit_per_s, mtu_bytes) / 1e6
+    return [
+        Reading(
+            gate=f"goodput_{direction}_{when}",
+            ok=abs(measured / expected - 1) <= tolerance,
+            measured=round(measured, 3),
+            expected=f"{expected:.3f} within {tolerance:.1%}",
+            unit="Mbit/s",
+        )
+        for direction, measured in (
+            ("up", goodput.up_mbit_per_s),
+            ("down", goodput.down_mbit_per_s),
+        )
+    ]
+
+
+async def management_is_unshaped(client: Session) -> Reading:
+    """Send bytes to the controller: the shaped class must not have seen them.
+
+    Counters decide, not speed: SSH on a small CPU quota may be slower than the link.
+    """
+    before = (await shaping.show(client))["up"]
+    if before is None:
+        return Reading(
+            "management_unshaped",
+            ok=False,
+            measured="link not shaped",
+            expected="a shaped link",
+        )
+    await client.run(["head", "-c", str(_MANAGEMENT_BYTES), "/dev/zero"])
+    after = (await shaping.show(client))["up"]
+    passed = after["sent_bytes"] - before["sent_bytes"] if after else _MANAGEMENT_BYTES
+    return Reading(
+        gate="management_unshaped",
+        ok=passed < _MANAGEMENT_BYTES // 4,
+        measured=passed,
+        expected=f"of {_MANAGEMENT_BYTES} bytes to the controller next to none in the shaped class",
+        unit="bytes",
+    )

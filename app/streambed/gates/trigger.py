@@ -1,0 +1,49 @@
+"""Gate 6 for the trigger: the micro-batches started when the trigger says, and not otherwise."""
+
+import statistics
+from collections.abc import Sequence
+
+from streambed.gates.reading import Reading
+
+# A batch that overruns starts its successor at once: only starts after a batch that ended in
+# time tell whether the trigger acts.
+_TOLERANCE = 0.25
+
+
+def acts(starts_s: Sequence[float], executions_s: Sequence[float], trigger_s: float) -> Reading:
+    """Judge the intervals between starts of micro-batches that had time to spare.
+
+    Args:
+        starts_s: start times, unix seconds, ascending, of all micro-batches (empty ones too).
+        executions_s: how long each took.
+        trigger_s: what the cell asked for.
+    """
+    intervals = [
+        later - start
+        for start, execution, later in zip(starts_s, executions_s, starts_s[1:], strict=False)
+        if execution < trigger_s
+    ]
+    expected = f"{trigger_s:g} between starts, within {_TOLERANCE:.0%}"
+    if not intervals:
+        if len(starts_s) > 1:
+            # Every batch overran: then each must have started right after the one before.
+            return Reading(
+                "trigger_acts",
+                ok=True,
+                measured="every micro-batch overran",
+                expected=expected,
+            )
+        return Reading(
+            "trigger_acts",
+            ok=False,
+            measured=f"{len(starts_s)} micro-batches",
+            expected=expected,
+        )
+    median = statistics.median(intervals)
+    return Reading(
+        gate="trigger_acts",
+        ok=abs(median / trigger_s - 1) <= _TOLERANCE,
+        measured=round(median, 3),
+        expected=expected,
+        unit="s",
+    )

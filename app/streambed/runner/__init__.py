@@ -1,0 +1,1 @@
+"""Runs: the controller starts programs on nodes over SSH, follows them and keeps what they say."""

@@ -1,0 +1,141 @@
+"""What a run stands on: code, machines, limits, versions, configuration, checksums."""
+
+import asyncio
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streambed import __version__, paths
+from streambed.experiment.placement import KAFKA_PORT
+from streambed.inventory import Inventory
+from streambed.results.manifest import Facts
+from streambed.runner.model import DeployedModel
+from streambed.runner.program import Event, Program
+from streambed.runner.remote import Fleet
+
+_DESCRIBE_TIMEOUT_S = 60.0
+# Configuration that names a moment or a place, and so differs between runs that are the same.
+_VOLATILE = ("spark.app.id", "spark.app.startTime", "spark.app.submitTime", "spark.driver.port")
+
+
+def project() -> dict[str, Any]:
+    """Commit and state of the clone; `commit` is None outside of git."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(paths.ROOT), *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "version": __version__,
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+    }
+
+
+def controller() -> dict[str, Any]:
+    """The machine that runs the experiment."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    return {
+        "kernel": platform.release(),
+        "os": platform.freedesktop_os_release().get("PRETTY_NAME", ""),
+        "cpu_model": model,
+        "cores": os.cpu_count(),
+        "memory_bytes": memory,
+        "python": platform.python_version(),
+    }
+
+
+def _nodes(inventory: Inventory) -> dict[str, Any]:
+    return {
+        node.name: {
+            "groups": sorted(node.groups),
+            "cpus": node.cpus,
+            "memory_bytes": node.memory_bytes,
+        }
+        for node in inventory.nodes
+    }
+
+
+def artifact_checksums() -> dict[str, str]:
+    """Name and SHA-256 of every artifact, as pinned."""
+    pins = yaml.safe_load((paths.ROOT / "ansible" / "artifacts.lock.yml").read_text())
+    return {name: entry["sha256"] for name, entry in pins["streambed_artifacts"].items()}
+
+
+async def _describe(fleet: Fleet) -> dict[str, Event]:
+    async def one(name: str, spec: Mapping[str, Any]) -> tuple[str, Event]:
+        session = fleet.on(fleet.inventory.node(name))
+        async with Program(session, "describe", spec) as program:
+            return name, await program.until("done", timeout_s=_DESCRIBE_TIMEOUT_S)
+
+    def spec(node: Any) -> dict[str, Any]:
+        if "kafka_brokers" not in node.groups:
+            return {}
+        return {"bootstrap": f"{node.bed_address}:{KAFKA_PORT}"}
+
+    tasks = [one(node.name, spec(node)) for node in fleet.inventory.nodes]
+    return dict(await asyncio.gather(*tasks))
+
+
+async def gather(fleet: Fleet) -> Facts:
+    """The facts of one bed; a run adds up those of all its beds."""
+    described = await _describe(fleet)
+    bed = fleet.inventory.name
+    nodes = {name: dict(event["node"]) for name, event in described.items()}
+    packages = {name: facts.pop("packages") for name, facts in nodes.items()}
+    applications = {name: facts.pop("application") for name, facts in nodes.items()}
+    versions = {
+        name: {key: facts.pop(key) for key in ("python", "java", "kafka", "spark", "os")}
+        for name, facts in nodes.items()
+    }
+    kafka = {name: event["kafka"] for name, event in described.items() if event["kafka"]}
+    return Facts(
+        project=project(),
+        controller=controller(),
+        inventory={bed: _nodes(fleet.inventory)},
+        nodes={bed: nodes},
+        versions={
+            bed: {name: versions[name] | {"packages": packages[name]} for name in versions},
+            "controller": {
+                name: importlib.metadata.version(name)
+                for name in ("ansible-core", "asyncssh", "numpy", "scipy", "pyarrow", "altair")
+            },
+        },
+        effective={f"kafka on {bed}": kafka},
+        checksums={"artifacts": artifact_checksums(), f"application on {bed}": applications},
+    )
+
+
+def of_model(name: str, model: DeployedModel) -> Facts:
+    """The model of a cell, by its hash."""
+    entry = {"sha256": model.sha256, "offline_accuracy": model.offline_accuracy}
+    return Facts(effective={f"model {name}": entry})
+
+
+def of_spark(effective: Mapping[str, Any]) -> Facts:
+    """Spark's settings in effect, without what differs from one application to the next."""
+    kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
+    return Facts(effective={"spark": kept})

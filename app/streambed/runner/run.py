@@ -1,0 +1,240 @@
+"""One execution of an experiment: its cells in order, each a row, whatever happens to it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from streambed import inventory as inventories
+from streambed import paths
+from streambed.beds import lifecycle
+from streambed.console import err, say, step, warn
+from streambed.errors import StreambedError
+from streambed.experiment.estimate import cell_s
+from streambed.experiment.order import Execution
+from streambed.experiment.placement import Placement, place
+from streambed.gates.reading import Reading, failed_reasons, raised_flags
+from streambed.inventory import Inventory
+from streambed.results.files import write_text
+from streambed.results.measures import Measures
+from streambed.results.row import Flag, Row, Status
+from streambed.results.writer import Attempt, RunWriter
+from streambed.runner import figures, provenance
+from streambed.runner.display import Display
+from streambed.runner.failure import BedFailure, CellFailure
+from streambed.runner.model import DeployedModel, deploy
+from streambed.runner.remote import Fleet, connect
+from streambed.runner.streaming import StreamingCell, probe_producer
+
+_ATTEMPTS_WHEN_CONTENDED = 2
+
+
+class Runner:
+    """Carries out what is pending of a run, bed by bed."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._rates: dict[tuple[object, ...], float] = {}
+
+    def run(self) -> bool:
+        """Run everything; True when every execution of the run is ok now."""
+        pending = self._writer.pending()
+        say(f"{len(pending)} of {len(self._writer.executions)} cells to run")
+        # One bed after the other: their quotas together would be more than the host has.
+        beds = list(dict.fromkeys(execution.cell.bed for execution in pending))
+        with Display(len(pending), sum(cell_s(e.cell) for e in pending)) as display:
+            for bed in beds:
+                inventory = inventories.load(bed)
+                bring_up(inventory)
+                todo = [e for e in pending if e.cell.bed == bed]
+                asyncio.run(self._on_bed(inventory, todo, display))
+        left = self._writer.pending()
+        if not left:
+            self._writer.finish()
+        return not left
+
+    async def _on_bed(
+        self, inventory: Inventory, todo: Sequence[Execution], display: Display
+    ) -> None:
+        queue = list(todo)
+        facts_known = False
+        while queue:
+            try:
+                async with connect(inventory) as fleet:
+                    if not facts_known:
+                        self._writer.record_facts(await provenance.gather(fleet))
+                        facts_known = True
+                    while queue:
+                        lost = await self._execute(fleet, queue.pop(0), display)
+                        if lost:
+                            break  # connect anew
+            except BedFailure as failure:
+                raise StreambedError(
+                    str(failure), hint=f"./streambed up -i {inventory.path}, then run with --resume"
+                ) from failure
+
+    async def _execute(self, fleet: Fleet, execution: Execution, display: Display) -> bool:
+        """Run one cell (again when it was contended); True when a node was lost."""
+        for number in range(1, _ATTEMPTS_WHEN_CONTENDED + 1):
+            attempt = self._writer.begin(execution)
+            display.cell(execution.cell.label)
+            row, lost = await self._attempt(fleet, attempt, display)
+            self._writer.append(row)
+            display.outcome(_in_words(row), cell_s(execution.cell))
+            contended = Flag.CONTENDED in row.flags
+            if lost or not contended or number == _ATTEMPTS_WHEN_CONTENDED:
+                return lost
+            warn("others took the processors while this cell ran: it is repeated")
+        return False
+
+    async def _attempt(self, fleet: Fleet, attempt: Attempt, display: Display) -> tuple[Row, bool]:
+        cell = attempt.execution.cell
+        config = cell.streaming
+        placement = place(config, fleet.inventory)
+        name = f"{cell.id}-{attempt.execution.repeat}-{attempt.number}"
+        streaming: StreamingCell | None = None
+        readings: list[Reading] = []
+        measures: Measures | None = None
+        status: Status = "failed"
+        reason: str | None = None
+        lost = False
+        try:
+            model = await deploy(fleet, placement, config, display)
+            self._writer.record_facts(provenance.of_model(config.model, model))
+            rate = await self._unshaped_rate(fleet, placement, attempt, model, name)
+            streaming = StreamingCell(
+                fleet, placement, cell, model, name, attempt.directory, display
+            )
+            seen = await streaming.run()
+            _keep(attempt.directory, seen.produced, seen.collected, seen.batches, seen.effective)
+            if "spark" not in self._writer.manifest.facts.effective:
+                self._writer.record_facts(provenance.of_spark(seen.effective["spark"]))
+            measures, readings = figures.measures(seen, attempt.directory / "results.npz", rate)
+            readings += streaming.judge(rate, figures.sending_of(seen.produced).rate_per_s)
+            reasons = failed_reasons(readings)
+            status, reason = ("failed", "; ".join(reasons)) if reasons else ("ok", None)
+        except CellFailure as failure:
+            reason = str(failure)
+            lost = isinstance(failure, BedFailure)
+        except asyncio.CancelledError:
+            self._writer.append(
+                self._row(attempt, "interrupted", None, [], "interrupted by the user")
+            )
+            raise
+        if streaming is not None and measures is None:
+            measures = figures.partial_measures(streaming.observed)
+            readings = streaming.observed.readings
+        return self._row(attempt, status, measures, readings, reason), lost
+
+    def _row(
+        self,
+        attempt: Attempt,
+        status: Status,
+        measures: Measures | None,
+        readings: Sequence[Reading],
+        reason: str | None,
+    ) -> Row:
+        return Row(
+            cell=attempt.execution.cell,
+            repeat=attempt.execution.repeat,
+            attempt=attempt.number,
+            status=status,
+            started_at=attempt.started_at,
+            ended_at=time.time(),
+            measures=measures,
+            flags=frozenset(Flag(flag) for flag in raised_flags(readings)),
+            reason=reason,
+            gates={reading.gate: reading.as_dict() for reading in readings},
+        )
+
+    async def _unshaped_rate(
+        self,
+        fleet: Fleet,
+        placement: Placement,
+        attempt: Attempt,
+        model: DeployedModel,
+        name: str,
+    ) -> float:
+        """The producer's own rate, measured once per run for each way of producing."""
+        config = attempt.execution.cell.streaming
+        key = (
+            *(config.producer, config.broker_on, config.partitions, config.compression),
+            *(model.dataset_on_node, fleet.inventory.name),
+        )
+        if key not in self._rates:
+            self._rates[key] = await probe_producer(
+                fleet, placement, config, model.dataset_on_node, name
+            )
+        return self._rates[key]
+
+
+def _keep(directory: Path, *events: object) -> None:
+    """The raw events of an attempt, beside the collector's arrays."""
+    names = ("produced", "collected", "batches", "effective")
+    content = dict(zip(names, events, strict=True))
+    write_text(directory / "events.json", json.dumps(content, indent=1) + "\n")
+
+
+def _in_words(row: Row) -> str:
+    if row.status != "ok":
+        return f"[fail]{row.status}[/fail]: {row.reason}"
+    fields = row.measures.as_fields() if row.measures else {}
+    words = []
+    for name, unit in (("image_rate_per_s", "images/s"), ("micro_batch_mean_s", "s a micro-batch")):
+        value = fields.get(name)
+        if value is not None:
+            words.append(f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3f} {unit}")
+    utilisation = fields.get("link_utilisation")
+    if utilisation is not None:
+        words.append(f"{utilisation:.1%} of the goodput")
+    flags = f" [warn]({', '.join(sorted(row.flags))})[/warn]" if row.flags else ""
+    return f"[good]ok[/good]: {', '.join(words)}{flags}"
+
+
+def packed_application_hash() -> str:
+    """Hash of the node programs of this clone, by the packer that role `app` installs with."""
+    packer = paths.ROOT / "roles" / "app" / "files" / "pack.py"
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run(
+            [sys.executable, str(packer), str(paths.ROOT / "app" / "streambed"), scratch],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return str(json.loads(done.stdout)["hash"])
+
+
+async def _applications(inventory: Inventory) -> set[str]:
+    async with connect(inventory) as fleet:
+        heads = [
+            await session.run(["cat", "/opt/streambed/app/HASH"], check=False)
+            for session in fleet.all()
+        ]
+    return {head.stdout.strip() for head in heads}
+
+
+def bring_up(inventory: Inventory) -> None:
+    """Make sure the bed is up and runs the programs of this clone; says so when it was not."""
+    try:
+        found = asyncio.run(_applications(inventory))
+    except BedFailure:
+        step(f"bed {inventory.name} is not up: bringing it up")
+    else:
+        if found == {packed_application_hash()}:
+            return
+        step(f"bed {inventory.name} runs other programs than this clone: provisioning it")
+    lifecycle.up(inventory)
+
+
+def report_outcome(writer: RunWriter) -> None:
+    """The last words of a run: where it is, and what to do next."""
+    name = writer.directory.name
+    left = writer.pending()
+    if left:
+        err.print(f"[fail]{len(left)} cells are not ok[/fail]; ./streambed results {name} tells")
+        err.print(f"try them again: ./streambed run {writer.manifest.experiment} --resume {name}")
+    err.print(f"figures: ./streambed results {name}; pages: ./streambed report {name}")

@@ -1,0 +1,391 @@
+"""One cell of the streaming pipeline, from an idle bed to gated figures and back.
+
+The order matters. Spark is warmed by images that do not count while nothing shapes the link; only
+then is the link shaped, measured, loaded and measured again, so that start-up never mixes with
+what is measured. Completion is a count, never a wait for some time.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streambed import link
+from streambed.experiment.cells import Cell
+from streambed.experiment.factors import StreamingConfiguration
+from streambed.experiment.placement import Placement
+from streambed.gates import Reading, accounting, contention, driver, goodput, trigger
+from streambed.runner import services, shaping
+from streambed.runner.display import Display
+from streambed.runner.failure import CellFailure
+from streambed.runner.model import DeployedModel
+from streambed.runner.program import Event, Program
+from streambed.runner.remote import Fleet
+
+RUN_DIR = "/var/lib/streambed/runs"
+PRIME_FIRST_ID = 1 << 62
+"""Ids of the images that warm the pipeline lie far above those that count."""
+
+_START_TIMEOUT_S = 120.0
+_PRIME_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
+# A cell may take this many times as long as the link needs, before it is given up.
+_PATIENCE = 4.0
+_PATIENCE_FLOOR_S = 60.0
+_FETCH_GRACE_S = 10.0
+PROBE_IMAGES = 60_000
+
+
+@dataclass
+class Observed:
+    """Everything a cell gave, before figures are computed from it."""
+
+    cell: Cell
+    produced: Event = field(default_factory=dict)
+    collected: Event = field(default_factory=dict)
+    batches: list[Event] = field(default_factory=list)
+    submitted_at: float | None = None
+    first_result_at: float | None = None
+    goodput: goodput.Goodput | None = None
+    readings: list[Reading] = field(default_factory=list)
+    steal: float | None = None
+    cpu_pressure: float | None = None
+    effective: dict[str, Any] = field(default_factory=dict)
+    """Configuration that Spark reports as in effect."""
+
+
+class StreamingCell:
+    """Runs one cell; `observed` holds what came so far, also when the cell failed."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        placement: Placement,
+        cell: Cell,
+        model: DeployedModel,
+        name: str,
+        raw: Path,
+        display: Display,
+    ) -> None:
+        self.observed = Observed(cell)
+        self._fleet = fleet
+        self._place = placement
+        self._cell = cell
+        self._config: StreamingConfiguration = cell.streaming
+        self._model = model
+        self._name = name
+        self._raw = raw
+        self._display = display
+        self._client = fleet.on(placement.producer)
+        self._broker = fleet.on(placement.brokers[0])
+        self._master = fleet.on(placement.master)
+
+    @property
+    def _topics(self) -> tuple[str, str]:
+        return f"images-{self._name}", f"results-{self._name}"
+
+    async def run(self) -> Observed:
+        """Run the cell.
+
+        Raises:
+            CellFailure: a step failed; what was observed until then stays in `observed`.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(shaping.set_rate, self._fleet, None)
+            await shaping.set_rate(self._fleet, None)
+            await stack.enter_async_context(services.brokers_running(self._fleet, self._place))
+            await stack.enter_async_context(self._topics_exist())
+            self._display.stage("starting Spark")
+            collect = await stack.enter_async_context(self._collector())
+            await collect.until("ready", timeout_s=_START_TIMEOUT_S)
+            classify = await stack.enter_async_context(self._classifier())
+            submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
+            self.observed.submitted_at = submitted["at"]
+            await classify.until("ready", timeout_s=_START_TIMEOUT_S)
+            await self._prime(collect, classify)
+            await self._shape_and_measure("before")
+            await self._measured_phase(collect, classify)
+            await self._shape_and_measure("after")
+            await self._finish(collect, classify)
+        return self.observed
+
+    def _collector(self) -> Program:
+        _, results = self._topics
+        prime = self._cell.warm_up.prime_images
+        return Program(
+            self._broker,
+            "collect",
+            {
+                "bootstrap": self._place.bootstrap,
+                "result_topic": results,
+                "first_id": 0,
+                "count": self._cell.images,
+                "warm_up": [{"first_id": PRIME_FIRST_ID, "count": prime}] if prime else [],
+                "reference": self._model.reference_on_node,
+                "dataset": self._model.dataset_on_node,
+                "raw_path": f"{RUN_DIR}/{self._name}.npz",
+            },
+            lambda event: self._display.images(event.get("unique", 0), self._cell.images),
+        )
+
+    def _classifier(self) -> Program:
+        images, results = self._topics
+        return Program(
+            self._master,
+            "classify",
+            {
+                "bootstrap": self._place.bootstrap,
+                "topic": images,
+                "result_topic": results,
+                "master_url": self._place.master_url,
+                "driver_address": self._place.master.bed_address,
+                "model": self._model.spec,
+                "dataset": self._model.dataset_on_node,
+                "trigger_s": self._config.trigger_s,
+                "partitions": self._config.partitions,
+                "executors": len(self._place.workers),
+                "run_dir": f"{RUN_DIR}/{self._name}",
+            },
+        )
+
+    def _producer(self, topic: str, first_id: int, count: int, deadline_s: float) -> Program:
+        config = self._config
+        compression = {} if config.compression == "none" else {"compression": config.compression}
+        return Program(
+            self._client,
+            "produce",
+            {
+                "bootstrap": self._place.bootstrap,
+                "topic": topic,
+                "producer": config.producer,
+                "dataset": self._model.dataset_on_node,
+                "first_id": first_id,
+                "count": count,
+                "rate_per_s": config.offered_rate_images_per_s,
+                "config": compression,
+                "deadline_s": deadline_s,
+            },
+        )
+
+    @contextlib.asynccontextmanager
+    async def _topics_exist(self) -> Any:
+        images, results = self._topics
+        replication = min(3, len(self._place.brokers))
+        create = [
+            {"name": images, "partitions": self._config.partitions, "replication": replication},
+            {
+                "name": results,
+                "partitions": 1,
+                "replication": replication,
+                # The append time of a result is the broker's own clock, not the sink's.
+                "config": {"message.timestamp.type": "LogAppendTime"},
+            },
+        ]
+        await self._change_topics(create=create)
+        try:
+            yield
+        finally:
+            await self._change_topics(delete=[images, results])
+
+    async def _change_topics(self, **change: Any) -> None:
+        spec = {"bootstrap": self._place.bootstrap, **change}
+        async with Program(self._broker, "topics", spec) as topics:
+            await topics.until("done", timeout_s=_START_TIMEOUT_S)
+
+    async def _prime(self, collect: Program, classify: Program) -> None:
+        """Warm JVM, Python workers and model with images that do not count."""
+        count = self._cell.warm_up.prime_images
+        if not count:
+            return
+        self._display.stage("warming up")
+        images, _ = self._topics
+        async with self._producer(images, PRIME_FIRST_ID, count, _PRIME_TIMEOUT_S) as prime:
+            await prime.until("done", timeout_s=_PRIME_TIMEOUT_S)
+        seen = asyncio.create_task(
+            collect.until_true(
+                lambda: _last_if(collect, lambda e: e.get("warm_up", 0) >= count),
+                what=f"results of the {count} warm-up images",
+                timeout_s=_PRIME_TIMEOUT_S,
+            )
+        )
+        event = await _unless_ended(seen, classify)
+        self.observed.first_result_at = event["first_result_at"]
+
+    async def _shape_and_measure(self, when: str) -> None:
+        bandwidth = self._config.bandwidth_mbit_per_s
+        if bandwidth is None:
+            return
+        rate = bandwidth * 1e6
+        self._display.stage(f"measuring the link ({when})")
+        if when == "before":
+            await shaping.set_rate(self._fleet, rate)
+        state = await shaping.show(self._client)
+        # After the cell nothing is set again: what is there now is what the images went through.
+        measured = await goodput.measure(self._client, self._master, rate)
+        tolerance = self._cell.gates.goodput_tolerance
+        self.observed.readings += goodput.judge(measured, rate, state["mtu_bytes"], tolerance, when)
+        if when == "before":
+            self.observed.goodput = measured
+            self.observed.readings.append(await goodput.management_is_unshaped(self._client))
+
+    async def _measured_phase(self, collect: Program, classify: Program) -> None:
+        images, _ = self._topics
+        count = self._cell.images
+        patience_s = _PATIENCE * self._sending_s() + _PATIENCE_FLOOR_S
+        cpu_before = await contention.read(self._master)
+        began = time.monotonic()
+        self._display.stage("classifying")
+        async with self._producer(images, 0, count, patience_s) as produce:
+            done = asyncio.create_task(produce.until("done", timeout_s=patience_s))
+            self.observed.produced = await _unless_ended(done, classify, collect)
+            await produce.end(timeout_s=_STOP_TIMEOUT_S)
+        await self._until_complete(collect, classify, patience_s)
+        took_s = time.monotonic() - began
+        cpu_after = await contention.read(self._master)
+        self.observed.steal = contention.steal_fraction(cpu_before, cpu_after)
+        self.observed.cpu_pressure = (cpu_after.pressure_s - cpu_before.pressure_s) / took_s
+
+    async def _until_complete(self, collect: Program, classify: Program, patience_s: float) -> None:
+        """Until every id has a result, or Spark has read every image and one is still missing."""
+        expected = self.observed.produced["acked"] + (self._cell.warm_up.prime_images or 0)
+
+        def all_read() -> Event | None:
+            read = sum(e["rows"] for e in classify.events if e.get("event") == "batch")
+            return {"rows": read} if read >= expected else None
+
+        complete = asyncio.create_task(collect.until("complete", timeout_s=patience_s))
+        read = asyncio.create_task(
+            classify.until_true(all_read, what=f"{expected} images read", timeout_s=patience_s)
+        )
+        try:
+            await asyncio.wait([complete, read], return_when=asyncio.FIRST_COMPLETED)
+            if not complete.done():
+                read.result()
+                # All results are appended by now: what the collector has yet to fetch is seconds.
+                await asyncio.wait([complete], timeout=_FETCH_GRACE_S)
+            if complete.done():
+                complete.result()
+        finally:
+            for task in (complete, read):
+                task.cancel()
+            await asyncio.gather(complete, read, return_exceptions=True)
+
+    @property
+    def _fills_link(self) -> bool:
+        """Closed mode, uncompressed: the link alone should set the pace."""
+        config = self._config
+        return config.offered_rate_images_per_s is None and config.compression == "none"
+
+    def _sending_s(self) -> float:
+        """How long the link or the offered rate needs for the cell's images."""
+        times = [1.0]
+        config = self._config
+        if config.bandwidth_mbit_per_s is not None:
+            expected = link.expected_goodput_bit_per_s(config.bandwidth_mbit_per_s * 1e6, 1500)
+            times.append(self._cell.images * self._cell.payload_bytes * 8 / expected)
+        if config.offered_rate_images_per_s is not None:
+            times.append(self._cell.images / config.offered_rate_images_per_s)
+        return max(times)
+
+    async def _finish(self, collect: Program, classify: Program) -> None:
+        self._display.stage("collecting")
+        classify.command("stop")
+        stopped = await classify.until("done", timeout_s=_STOP_TIMEOUT_S)
+        self.observed.effective = {
+            "spark": stopped["effective_conf"],
+            "source": stopped["source_options"],
+            "sink": stopped["sink_options"],
+        }
+        self.observed.batches = [e for e in classify.events if e.get("event") == "batch"]
+        collect.command("finish")
+        self.observed.collected = await collect.until("done", timeout_s=_STOP_TIMEOUT_S)
+        self._raw.mkdir(parents=True, exist_ok=True)
+        raw_on_node = self.observed.collected["raw_path"]
+        await self._broker.get(raw_on_node, self._raw / "results.npz")
+        await self._broker.run(["rm", "-f", raw_on_node])
+
+    def judge(self, unshaped_rate_per_s: float, send_rate_per_s: float) -> list[Reading]:
+        """All readings of a cell that ran to its end, those taken on the way included."""
+        seen = self.observed
+        produced = seen.produced
+        readings = list(seen.readings)
+        readings += accounting.judge(
+            produced["sent"], produced["acked"], seen.collected, self._cell.gates.min_accuracy
+        )
+        readings.append(
+            trigger.acts(
+                [b["started_at"] for b in seen.batches],
+                [b["execution_s"] for b in seen.batches],
+                self._config.trigger_s,
+            )
+        )
+        gates = self._cell.gates
+        readings.append(
+            driver.headroom(unshaped_rate_per_s, send_rate_per_s, gates.driver_headroom)
+        )
+        if seen.goodput is not None and self._fills_link:
+            link_rate = seen.goodput.up_mbit_per_s * 1e6 / 8 / self._cell.payload_bytes
+            readings.append(driver.filled_link(send_rate_per_s, link_rate))
+        if seen.steal is not None:
+            readings.append(contention.judge(seen.steal, gates.contended_above))
+        return readings
+
+
+def _last_if(program: Program, holds: Any) -> Event | None:
+    for event in reversed(program.events):
+        if event.get("event") in ("progress", "complete"):
+            return event if holds(event) else None
+    return None
+
+
+async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Event:
+    """Wait for `waiting`, but not on when one of the other programs ends before it."""
+    watchers = [asyncio.create_task(program.ended(), name=program.name) for program in others]
+    try:
+        await asyncio.wait([waiting, *watchers], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        for watcher in watchers:
+            if watcher.done():
+                raise CellFailure(watcher.result())
+        raise AssertionError("asyncio.wait returned with nothing done")
+    finally:
+        for task in (waiting, *watchers):
+            task.cancel()
+        await asyncio.gather(waiting, *watchers, return_exceptions=True)
+
+
+async def probe_producer(
+    fleet: Fleet, placement: Placement, config: StreamingConfiguration, dataset: str, name: str
+) -> float:
+    """The producer's own rate, images/s, with nothing shaped and nothing else to do.
+
+    Raises:
+        CellFailure: it could not be measured.
+    """
+    await shaping.set_rate(fleet, None)
+    broker = fleet.on(placement.brokers[0])
+    topic = f"probe-{name}"
+    partitions = {"name": topic, "partitions": config.partitions}
+    topics = {"bootstrap": placement.bootstrap}
+    async with Program(broker, "topics", topics | {"create": [partitions]}) as create:
+        await create.until("done", timeout_s=_START_TIMEOUT_S)
+    compression = {} if config.compression == "none" else {"compression": config.compression}
+    spec = {
+        "bootstrap": placement.bootstrap,
+        "topic": topic,
+        "producer": config.producer,
+        "dataset": dataset,
+        "count": PROBE_IMAGES,
+        "config": compression,
+        "deadline_s": _PRIME_TIMEOUT_S,
+    }
+    try:
+        async with Program(fleet.on(placement.producer), "produce", spec) as produce:
+            done = await produce.until("done", timeout_s=_PRIME_TIMEOUT_S)
+    finally:
+        async with Program(broker, "topics", topics | {"delete": [topic]}) as delete:
+            await delete.until("done", timeout_s=_START_TIMEOUT_S)
+    return float(done["acked"] / (done["last_ack_at"] - done["first_send_at"]))
