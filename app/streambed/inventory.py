@@ -79,16 +79,23 @@ def resolve(path: str | Path) -> Path:
 
 
 @functools.cache
+def _find_plugins() -> None:
+    """Once per process: Ansible warns when told twice."""
+    from ansible.plugins.loader import init_plugin_loader
+
+    init_plugin_loader()
+
+
+@functools.cache
 def _load(path: Path) -> Inventory:
     # Ansible takes most of a second to import: only commands that need nodes pay for it.
     from ansible.errors import AnsibleError
     from ansible.inventory.manager import InventoryManager
     from ansible.parsing.dataloader import DataLoader
-    from ansible.plugins.loader import init_plugin_loader
     from ansible.template import Templar
     from ansible.vars.manager import VariableManager
 
-    init_plugin_loader()
+    _find_plugins()
     loader = DataLoader()
     try:
         manager = InventoryManager(loader=loader, sources=[str(path)])

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 CONFIG = Path("/etc/streambed/link.json")
+SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 STATE = Path("/var/lib/streambed-link/state.json")
 
 MIN_RATE_BIT_PER_S = 64_000
@@ -227,7 +228,7 @@ def clear_commands(link: Link) -> tuple[Command, ...]:
 
 
 def _run(command: Command) -> str:
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+    environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, check=False

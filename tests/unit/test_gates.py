@@ -1,0 +1,104 @@
+"""Gates: each lets a good reading through and stops a bad one."""
+
+import json
+
+import pytest
+
+from streambed.gates import accounting, contention, driver, goodput, trigger
+from streambed.gates.reading import Reading, failed_reasons, raised_flags
+from streambed.runner.failure import CellFailure
+
+GOOD = {"lost": 0, "unknown_ids": 0, "duplicates": 0, "mismatches": 0, "accuracy": 0.98}
+
+
+def _verdicts(readings: list[Reading]) -> dict[str, bool]:
+    return {reading.gate: reading.ok for reading in readings}
+
+
+def test_a_clean_account_passes() -> None:
+    assert not failed_reasons(accounting.judge(100, 100, GOOD, 0.97))
+
+
+@pytest.mark.parametrize(
+    ("gate", "change"),
+    [
+        ("images_lost", {"lost": 1}),
+        ("results_duplicate", {"duplicates": 1}),
+        ("results_unknown", {"unknown_ids": 1}),
+        ("labels_as_offline", {"mismatches": 1}),
+        ("accuracy", {"accuracy": 0.5}),
+    ],
+)
+def test_one_image_too_many_or_too_few_fails(gate: str, change: dict[str, float]) -> None:
+    verdicts = _verdicts(accounting.judge(100, 100, GOOD | change, 0.97))
+    assert [name for name, ok in verdicts.items() if not ok] == [gate]
+
+
+def test_an_image_that_no_broker_acknowledged_fails() -> None:
+    assert failed_reasons(accounting.judge(100, 99, GOOD, 0.97))
+
+
+@pytest.mark.parametrize(("up", "down"), [(9.3, 9.564), (9.564, 9.8)])
+def test_goodput_out_of_tolerance_fails_in_its_direction(up: float, down: float) -> None:
+    verdicts = _verdicts(goodput.judge(goodput.Goodput(up, down), 10e6, 1500, 0.02, "before"))
+    assert verdicts == {
+        "goodput_up_before": up == 9.564,
+        "goodput_down_before": down == 9.564,
+    }
+
+
+def test_goodput_is_what_the_receiver_counted() -> None:
+    report = {"end": {"sum_received": {"bits_per_second": 9.5e6}, "sum_sent": {}}}
+    assert goodput.received_mbit_per_s(json.dumps(report), "a to b") == pytest.approx(9.5)
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '{"error": "unable to connect"}'])
+def test_a_failed_measurement_is_no_goodput(text: str) -> None:
+    with pytest.raises(CellFailure, match="a to b"):
+        goodput.received_mbit_per_s(text, "a to b")
+
+
+def test_slow_links_are_measured_for_longer_within_bounds() -> None:
+    assert goodput.measuring_time_s(100e6) == 2
+    assert goodput.measuring_time_s(5e6) == pytest.approx(3.4752)
+    assert goodput.measuring_time_s(64e3) == 12
+
+
+def test_a_trigger_that_acts() -> None:
+    starts = [0.0, 1.01, 2.0, 3.02, 4.0]
+    assert trigger.acts(starts, [0.4] * 5, 1.0).ok
+
+
+@pytest.mark.parametrize("interval", [0.3, 2.0])
+def test_another_trigger_than_asked_for_is_seen(interval: float) -> None:
+    starts = [i * interval for i in range(10)]
+    assert not trigger.acts(starts, [0.1] * 10, 1.0).ok
+
+
+def test_batches_that_overrun_do_not_speak_against_the_trigger() -> None:
+    starts = [0.0, 1.7, 3.1, 4.0, 5.0, 6.0]
+    executions = [1.7, 1.4, 0.5, 0.5, 0.5, 0.5]
+    assert trigger.acts(starts, executions, 1.0).ok
+
+
+def test_no_batches_prove_nothing() -> None:
+    assert not trigger.acts([], [], 1.0).ok
+
+
+def test_headroom_and_a_starved_producer_raise_the_flag() -> None:
+    good = [driver.headroom(30_000, 15_000, 2.0), driver.filled_link(14_900, 15_000)]
+    assert raised_flags(good) == []
+    assert raised_flags([driver.headroom(29_000, 15_000, 2.0)]) == ["driver_bound"]
+    assert raised_flags([driver.filled_link(13_000, 15_000)]) == ["driver_bound"]
+
+
+def test_steal_is_a_part_of_all_ticks() -> None:
+    before = contention.parse("cpu 100 0 100 800 0 0 0 0 0 0", "")
+    after = contention.parse(
+        "cpu 200 0 200 1580 0 0 0 20 0 0",
+        "some avg10=1.0 avg60=1.0 avg300=1.0 total=2500000\nfull avg10=0 total=1",
+    )
+    assert contention.steal_fraction(before, after) == pytest.approx(0.02)
+    assert after.pressure_s == pytest.approx(2.5)
+    assert contention.judge(0.02, 0.1).ok
+    assert raised_flags([contention.judge(0.2, 0.1)]) == ["contended"]
