@@ -38,9 +38,7 @@ class Source:
 def parse_lines(text: str) -> Iterator[Source]:
     """The binary sources of a `.list` file."""
     for line in text.splitlines():
-        match = re.match(
-            r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<rest>[^#]+)", line
-        )
+        match = re.match(r"\s*deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<rest>[^#]+)", line)
         if match is None:
             continue
         options = tuple(
@@ -57,10 +55,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
     """The binary sources of a `.sources` file."""
     for stanza in re.split(r"\n[ \t]*\n", text):
         fields = _fields(stanza)
-        if (
-            "deb" not in fields.get("types", "").split()
-            or fields.get("enabled") == "no"
-        ):
+        if "deb" not in fields.get("types", "").split() or fields.get("enabled") == "no":
             continue
         options = tuple(
             (key, fields[key])
@@ -70,9 +65,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
         )
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
-                yield Source(
-                    uri, suite, tuple(fields.get("components", "").split()), options
-                )
+                yield Source(uri, suite, tuple(fields.get("components", "").split()), options)
 
 
 def _fields(stanza: str) -> dict[str, str]:

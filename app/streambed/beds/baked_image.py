@@ -1,9 +1,131 @@
-"""The baked image: the base image with every role's fixed files installed."""
+"""The baked image: the base image with every role's fixed files installed.
 
-from collections.abc import Callable
+`up` makes nodes of it, finds everything installed and only configures. It holds nothing of a
+machine or a bed: no address, host key, machine id or secret.
+"""
 
-from streambed.beds import base_image
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from streambed import artifacts, paths
+from streambed.beds import base_image, image_inputs, locks, playbook, podman
+
+REPOSITORY = "localhost/streambed-node"
+
+LABEL_OWNER = "streambed.bake.process"
+"""On a container that is being baked: the process it belongs to, as `pid start-time`."""
+
+_PLAYBOOK = paths.ROOT / "ansible" / "bake.yml"
+
+# The connection plugin calls an executable, without arguments of ours; it also wants to write
+# through `podman mount`, which a caller who is not root could not.
+_WRAPPER = """#!/bin/sh
+[ "$1" != mount ] || exit 1
+exec {command} "$@"
+"""
 
 
 def ensure(say: Callable[[str], None]) -> str:
-    return base_image.ensure(say)
+    """The baked image's name; it is made first when podman does not have it (minutes).
+
+    Raises:
+        StreambedError: an artifact cannot be had, a role's install part failed, the disk is full.
+    """
+    base = base_image.ensure(say)
+    name = f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
+    if base_image.exists(name):
+        return name
+    lock = paths.cache_dir() / "locks" / "bake.lock"
+    with locks.shared_work(lock, waiting=lambda who: say(f"node image: waiting for {who}")):
+        if not base_image.exists(name):
+            _remove_leftovers()
+            artifacts.ensure()
+            say("node image: installing Kafka, Spark and Chainer (some minutes, once)")
+            _bake(base, name)
+    return name
+
+
+def _bake(base: str, name: str) -> None:
+    with _container(base) as container:
+        with tempfile.TemporaryDirectory(prefix="streambed-bake-") as directory:
+            wrapper = Path(directory) / "podman"
+            wrapper.write_text(_WRAPPER.format(command=" ".join(podman.prefix())))
+            wrapper.chmod(0o755)
+            inventory = Path(directory) / "hosts.yml"
+            inventory.write_text(yaml.safe_dump(render_inventory(container, wrapper)))
+            log = paths.cache_dir() / "log" / "bake.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            playbook.run(_PLAYBOOK, inventory, bed_id=f"bake-{os.getpid()}", log=log)
+        podman.call("exec", container, "sh", "-c", _CLEANING)
+        podman.call("stop", "--time=0", container)
+        # Named last and in one step: an image that has the name is whole.
+        image = podman.call("commit", "--quiet", "--change=CMD /sbin/init", container)
+        podman.call("tag", image, name)
+
+
+_CLEANING = (
+    "set -eu; rm -rf /root/.ansible /root/.cache /tmp/* /var/tmp/* /etc/ssh/ssh_host_*; "
+    "find /var/log -type f -delete; : > /etc/machine-id"
+)
+
+
+def render_inventory(container: str, wrapper: Path) -> dict[str, object]:
+    """The inventory of the bake: one host, reached by podman itself, without sshd or systemd."""
+    host = {
+        "ansible_connection": "containers.podman.podman",
+        "ansible_host": container,
+        "ansible_user": "root",
+        "ansible_podman_executable": str(wrapper),
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    return {"all": {"children": {"bake": {"hosts": {"image": host}}}}}
+
+
+@contextmanager
+def _container(base: str) -> Iterator[str]:
+    """A throw-away container of the base image, idle and without a network."""
+    container = podman.call(
+        "create",
+        "--network=none",
+        "--hostname=image",
+        *podman.LIMITS,
+        f"--label={LABEL_OWNER}={_identity(os.getpid())}",
+        base,
+        "sleep",
+        "infinity",
+    )
+    try:
+        podman.call("start", container)
+        yield container
+    finally:
+        podman.call("rm", "--force", "--time=0", container)
+
+
+def _remove_leftovers() -> None:
+    """Remove what killed bakes left: containers of dead processes, images never named."""
+    template = '{{.ID}} {{index .Labels "' + LABEL_OWNER + '"}}'
+    rows = podman.call("ps", "--all", f"--filter=label={LABEL_OWNER}", f"--format={template}")
+    for row in rows.splitlines():
+        container, _, owner = row.partition(" ")
+        if owner != _identity(int(owner.split("-")[0])):
+            podman.call("rm", "--force", "--time=0", container)
+    unnamed = podman.call(
+        "images", "--quiet", "--filter=dangling=true", f"--filter=label={LABEL_OWNER}"
+    )
+    for image in sorted(set(unnamed.split())):
+        # Another clone may just be about to name it, or a container still uses it.
+        podman.attempt("rmi", image)
+
+
+def _identity(pid: int) -> str:
+    """`pid-starttime`: a pid alone may have been given to another process since."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "dead"
+    return f"{pid}-{fields[19]}"

@@ -22,17 +22,13 @@ _MACHINE = (
     "ca-certificates",
     "dbus",
     "ethtool",
-    "iperf3",
     "iproute2",
     "kmod",
     "libpam-systemd",
-    "nftables",
-    "openjdk-17-jre-headless",
     "openssh-server",
     "procps",
     "python3",
     "python3-apt",
-    "python3-venv",
     "sudo",
     "systemd",
     "systemd-sysv",
@@ -109,15 +105,11 @@ def ensure(say: Callable[[str], None]) -> str:
     if exists(name):
         return name
     lock = paths.cache_dir() / "locks" / "base-image.lock"
-    with locks.shared_work(
-        lock, waiting=lambda who: say(f"base image: waiting for {who}")
-    ):
+    with locks.shared_work(lock, waiting=lambda who: say(f"base image: waiting for {who}")):
         if not exists(name):
             for leftover in _workshop().glob("base-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            say(
-                f"base image: installing Debian {apt_sources.NODE_RELEASE} (about a minute)"
-            )
+            say(f"base image: installing Debian {apt_sources.NODE_RELEASE} (about a minute)")
             _build(name)
     return name
 
@@ -137,9 +129,7 @@ def _build(name: str) -> None:
         # Through a file: a pipe would import what a failing mmdebstrap left unfinished.
         archive = Path(directory) / "root.tar"
         sources = Path(directory) / "nodes.list"
-        sources.write_text(
-            "".join(f"{s.render()}\n" for s in apt_sources.of_this_host())
-        )
+        sources.write_text("".join(f"{s.render()}\n" for s in apt_sources.of_this_host()))
         with log.open("wb") as stream:
             done = subprocess.run(
                 [
@@ -178,9 +168,7 @@ def _error_line(log: Path) -> str:
 
 def _host_apt_options() -> list[str]:
     """The host's way to its mirrors (proxies, tolerance of old indexes), for the build alone."""
-    done = subprocess.run(
-        ["apt-config", "dump"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False)
     return [line for line in done.stdout.splitlines() if _is_access_option(line)]
 
 
@@ -188,6 +176,5 @@ def _is_access_option(line: str) -> bool:
     name, _, value = line.partition(" ")
     return value not in ('"";', "") and (
         name.startswith(("Acquire::http::Proxy", "Acquire::https::"))
-        or name
-        in ("Acquire::Check-Valid-Until", "Acquire::Check-Date", "Acquire::ForceIPv4")
+        or name in ("Acquire::Check-Valid-Until", "Acquire::Check-Date", "Acquire::ForceIPv4")
     )

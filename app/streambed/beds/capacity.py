@@ -44,9 +44,7 @@ def check(nodes: Sequence[Node], host: Host) -> None:
         )
     total_memory = sum(memory.values())
     if total_memory > host.memory_bytes:
-        terms = " + ".join(
-            f"{name} {format_size(value)}" for name, value in memory.items()
-        )
+        terms = " + ".join(f"{name} {format_size(value)}" for name, value in memory.items())
         raise StreambedError(
             f"the nodes ask for {terms} = {format_size(total_memory)} of memory, "
             f"the host has {format_size(host.memory_bytes)}",

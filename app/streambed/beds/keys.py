@@ -53,9 +53,7 @@ def ensure(state: Path, bed: str, nodes: Iterable[Node]) -> BedKeys:
     hosts_directory = private_directory(directory / "hosts")
     controller = _ensure_pair(directory / "id_ed25519", comment=f"streambed bed {bed}")
     hosts = {
-        node.name: _ensure_pair(
-            hosts_directory / f"{node.name}_ed25519", comment=node.name
-        )
+        node.name: _ensure_pair(hosts_directory / f"{node.name}_ed25519", comment=node.name)
         for node in nodes
     }
     write_atomically(directory / "known_hosts", render_known_hosts(nodes, hosts))
@@ -64,9 +62,7 @@ def ensure(state: Path, bed: str, nodes: Iterable[Node]) -> BedKeys:
 
 def render_known_hosts(nodes: Iterable[Node], hosts: dict[str, KeyPair]) -> str:
     """One pinned key per node, under the name SSH looks it up by."""
-    return "".join(
-        f"{_lookup_name(node)} {hosts[node.name].public.decode()}\n" for node in nodes
-    )
+    return "".join(f"{_lookup_name(node)} {hosts[node.name].public.decode()}\n" for node in nodes)
 
 
 def _lookup_name(node: Node) -> str:

@@ -5,16 +5,16 @@ The kernel drops an flock with its holder, so a killed command never leaves one 
 
 import fcntl
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from streambed.errors import StreambedError
 
 
 @contextmanager
-def exclusive(path: Path, *, what: str) -> Iterator[None]:
+def exclusive(path: Path, *, what: str, command: str) -> Iterator[None]:
     """Hold `path` while the block runs.
 
     Raises:
@@ -27,7 +27,7 @@ def exclusive(path: Path, *, what: str) -> Iterator[None]:
             raise StreambedError(
                 f"{what} is in use by {_holder(path)}", hint="wait for it, or end it"
             ) from None
-        _sign(path)
+        _sign(path, command)
         yield
 
 
@@ -41,12 +41,13 @@ def shared_work(path: Path, *, waiting: Callable[[str], None]) -> Iterator[None]
         except BlockingIOError:
             waiting(_holder(path))
             fcntl.flock(stream, fcntl.LOCK_EX)
-        _sign(path)
+        _sign(path, "image build")
         yield
 
 
-def _sign(path: Path) -> None:
-    path.write_text(f"process {os.getpid()} ({' '.join(sys.argv[1:3]) or 'streambed'})")
+def _sign(path: Path, command: str) -> None:
+    since = datetime.now(UTC).strftime("%H:%M:%S UTC")
+    path.write_text(f"`{command}` (process {os.getpid()}, since {since})")
 
 
 def _holder(path: Path) -> str:

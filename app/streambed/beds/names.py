@@ -52,6 +52,4 @@ def names_of(bed: str) -> BedNames:
 def check_name(what: str, name: str) -> None:
     """Refuse a name that cannot stand in a host name or a path."""
     if not _ALLOWED.fullmatch(name):
-        raise StreambedError(
-            f"{what} {name!r}: 1 to 32 of a-z, 0-9 and '-', not '-' at an end"
-        )
+        raise StreambedError(f"{what} {name!r}: 1 to 32 of a-z, 0-9 and '-', not '-' at an end")

@@ -40,9 +40,7 @@ def parse_subnet(text: str | None) -> Network:
             hint="STREAMBED_BED_PREFIX takes the first three numbers, as in 10.83.2",
         ) from None
     if not 8 <= subnet.prefixlen <= 28:
-        raise StreambedError(
-            f"bed_subnet {text!r}: a prefix length of 8 to 28 is needed"
-        )
+        raise StreambedError(f"bed_subnet {text!r}: a prefix length of 8 to 28 is needed")
     return subnet
 
 
@@ -93,14 +91,10 @@ def _move(held: Sequence[Held]) -> str:
 
 def held_subnets(names: BedNames) -> list[Held]:
     """Every IPv4 subnet in use on this host, but for the bed's own network."""
-    held = _held_by_podman(
-        podman.call_json("network", "inspect", *_network_names()), names
-    )
+    held = _held_by_podman(podman.call_json("network", "inspect", *_network_names()), names)
     links = _ip("address", "show")
     held += _held_by_addresses(links, own_bridge=names.bridge)
-    held += _held_by_routes(
-        _ip("route", "show", "table", "all"), own_bridge=names.bridge
-    )
+    held += _held_by_routes(_ip("route", "show", "table", "all"), own_bridge=names.bridge)
     return held
 
 
@@ -117,9 +111,7 @@ def _ip(*arguments: str) -> list[dict[str, object]]:
     return list(json.loads(done.stdout or "[]"))
 
 
-def _held_by_podman(
-    networks: Sequence[dict[str, object]], names: BedNames
-) -> list[Held]:
+def _held_by_podman(networks: Sequence[dict[str, object]], names: BedNames) -> list[Held]:
     held = []
     for network in networks:
         if network["name"] == names.network:
@@ -136,9 +128,7 @@ def _held_by_podman(
     return held
 
 
-def _held_by_addresses(
-    links: Sequence[dict[str, object]], *, own_bridge: str
-) -> list[Held]:
+def _held_by_addresses(links: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
     held = []
     for link in links:
         infos = link.get("addr_info")
@@ -150,9 +140,7 @@ def _held_by_addresses(
     return held
 
 
-def _held_by_routes(
-    routes: Sequence[dict[str, object]], *, own_bridge: str
-) -> list[Held]:
+def _held_by_routes(routes: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
     held = []
     for route in routes:
         destination = str(route.get("dst", "default"))
@@ -166,9 +154,7 @@ def _held_by_routes(
             continue
         subnet = Network(destination, strict=False)
         if subnet.prefixlen >= 8:
-            held.append(
-                Held(subnet, f"route {destination} dev {route.get('dev', '-')}")
-            )
+            held.append(Held(subnet, f"route {destination} dev {route.get('dev', '-')}"))
     return held
 
 
@@ -228,8 +214,6 @@ def remove(names: BedNames) -> bool:
         podman.call("network", "rm", "--force", names.network)
     # Goes away with its last container, unless that died together with podman.
     if Path("/sys/class/net", names.bridge).exists():
-        podman.run_uninterrupted(
-            [*podman.as_root(), "ip", "link", "delete", names.bridge]
-        )
+        podman.run_uninterrupted([*podman.as_root(), "ip", "link", "delete", names.bridge])
         found = True
     return found

@@ -13,6 +13,9 @@ from streambed.errors import StreambedError
 
 SETTINGS = Path(__file__).with_name("containers.conf")
 
+LIMITS = ("--ulimit=nofile=20000:20000", "--ulimit=nproc=20000:20000")
+"""Of every container; podman's defaults are more than some hosts allow it to set."""
+
 
 def as_root() -> list[str]:
     """The words that make a command run as root; none when the caller is."""
@@ -36,14 +39,10 @@ def require() -> None:
     if os.geteuid() == 0:
         return
     if shutil.which("sudo") is None:
-        raise StreambedError(
-            "containers need root, and there is no sudo", hint="run it as root"
-        )
+        raise StreambedError("containers need root, and there is no sudo", hint="run it as root")
     # Asked for once, in the foreground; later calls run in parallel and must not ask.
     if subprocess.run(["sudo", "-v"], check=False).returncode != 0:
-        raise StreambedError(
-            "containers need root, and sudo refused", hint="run it as root"
-        )
+        raise StreambedError("containers need root, and sudo refused", hint="run it as root")
 
 
 def run_uninterrupted(
@@ -69,9 +68,7 @@ def run_uninterrupted(
     return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
 
-def attempt(
-    *arguments: str, stdin: bytes | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def attempt(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """Call podman and hand back whatever came of it."""
     require()
     return run_uninterrupted([*prefix(), *arguments], stdin=stdin)
@@ -99,9 +96,5 @@ def call_json(*arguments: str) -> Any:
 
 def last_words(stderr: bytes) -> str:
     """The last line a command left on stderr, without podman's "Error: "."""
-    lines = [
-        line.strip()
-        for line in stderr.decode(errors="replace").splitlines()
-        if line.strip()
-    ]
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("Error: ") if lines else "it said nothing"

@@ -39,8 +39,7 @@ def create_arguments(node: Node, names: BedNames) -> list[str]:
         f"--memory={node.memory_bytes}",
         f"--memory-swap={node.memory_bytes}",
         "--pids-limit=8192",
-        "--ulimit=nofile=20000:20000",
-        "--ulimit=nproc=20000:20000",
+        *podman.LIMITS,
         "--log-opt=max-size=1mb",
         *(f"--label={key}={value}" for key, value in names.labels().items()),
     ]
@@ -92,9 +91,7 @@ class PodmanProvider:
         self.check()
         subnet = network.parse_subnet(self._inventory.subnet)
         conditions = self._containers()
-        wanted = [
-            node for node in self._inventory.nodes if self._must_make(node, conditions)
-        ]
+        wanted = [node for node in self._inventory.nodes if self._must_make(node, conditions)]
         image = self._image() if wanted else ""
         bed_keys = keys.ensure(
             paths.state_dir(self._inventory.name),
@@ -130,9 +127,7 @@ class PodmanProvider:
             self._say(f"{name}: no longer in the inventory, removed")
             podman.call("rm", "--force", "--time=0", self._names.container(name))
 
-    def _make(
-        self, node: Node, image: str, bed_keys: keys.BedKeys, *, replace: bool
-    ) -> None:
+    def _make(self, node: Node, image: str, bed_keys: keys.BedKeys, *, replace: bool) -> None:
         container = self._names.container(node.name)
         if replace:
             podman.call("rm", "--force", "--time=0", container)
@@ -155,9 +150,7 @@ class PodmanProvider:
 
     def stop(self, *nodes: str) -> None:
         _in_parallel(
-            lambda node: podman.call(
-                "stop", "--time=20", self._names.container(node.name)
-            ),
+            lambda node: podman.call("stop", "--time=20", self._names.container(node.name)),
             [self._inventory.node(name) for name in nodes],
         )
 
@@ -178,17 +171,12 @@ class PodmanProvider:
 
     def states(self) -> tuple[NodeState, ...]:
         containers = self._containers()
-        return tuple(
-            self._state(node, containers.get(node.name))
-            for node in self._inventory.nodes
-        )
+        return tuple(self._state(node, containers.get(node.name)) for node in self._inventory.nodes)
 
     def _state(self, node: Node, container: dict[str, Any] | None) -> NodeState:
         if container is None:
             return NodeState(node.name, node.address, "missing")
-        condition: NodeCondition = (
-            "running" if container["State"] == "running" else "stopped"
-        )
+        condition: NodeCondition = "running" if container["State"] == "running" else "stopped"
         return NodeState(node.name, node.address, condition, image=container["Image"])
 
     def facts(self) -> dict[str, object]:

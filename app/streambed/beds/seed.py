@@ -14,9 +14,7 @@ def render_hosts(nodes: Iterable[Node]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render(
-    node: Node, nodes: Iterable[Node], host: KeyPair, controller_public: bytes
-) -> bytes:
+def render(node: Node, nodes: Iterable[Node], host: KeyPair, controller_public: bytes) -> bytes:
     """A tar archive to unpack at the node's root before its first start."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

@@ -39,9 +39,7 @@ def _wait_for(node: Node, timeout_s: float) -> None:
     def answers() -> bool:
         nonlocal last
         done = subprocess.run(
-            argv(
-                node, "true", options=("-o", "BatchMode=yes", "-o", "ConnectTimeout=5")
-            ),
+            argv(node, "true", options=("-o", "BatchMode=yes", "-o", "ConnectTimeout=5")),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
