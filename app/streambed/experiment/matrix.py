@@ -42,7 +42,10 @@ class _Reader:
         """What is at a place, or nothing when it is no mapping (the structure check told)."""
         node: Any = self.source.data
         for key in where:
-            node = node.get(key) if isinstance(node, dict) else None
+            if isinstance(node, list):
+                node = node[int(key)]
+            else:
+                node = node.get(key) if isinstance(node, dict) else None
         return node if isinstance(node, dict) else {}
 
     def factor(self, name: Key, where: Where) -> Factor | None:

@@ -6,6 +6,9 @@ from streambed.errors import StreambedError
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.inventory import Inventory, Node
 
+KAFKA_PORT = 9092
+SPARK_MASTER_PORT = 7077
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -19,6 +22,16 @@ class Placement:
 
     peers: tuple[Node, ...]
     """The other side of the producer's shaped link: every node that is no client."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Where Kafka's clients start: `address:port` of every broker."""
+        return ",".join(f"{node.bed_address}:{KAFKA_PORT}" for node in self.brokers)
+
+    @property
+    def master_url(self) -> str:
+        """Where a Spark application registers."""
+        return f"spark://{self.master.bed_address}:{SPARK_MASTER_PORT}"
 
     def roles(self) -> dict[str, list[str]]:
         """Node → what it does."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.fields import FieldInfo
 
-from streambed.experiment.levels import Count, Duration, Fraction, Kind, Positive
+from streambed.experiment.levels import Count, Duration, Fraction, Kind, OrWord, Positive
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True, strict=True)]
@@ -61,6 +61,9 @@ class Gates(Section):
     )
     driver_headroom: Annotated[float, _by(Positive())] = setting(
         Positive(), 2.0, "times the cell's image rate that the unshaped producer must manage"
+    )
+    min_accuracy: Annotated[float | None, _by(OrWord("none", Fraction()))] = setting(
+        OrWord("none", Fraction()), None, "share of right labels below which a cell fails"
     )
     contended_above: Annotated[float, _by(Fraction())] = setting(
         Fraction(), 0.10, "share of steal or of CPU pressure above which a cell is contended"
