@@ -5,6 +5,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from streambed import console
+from streambed.artifacts.command import end_clients
 from streambed.artifacts.components import COMPONENTS
 from streambed.artifacts.fetching import fetch, fetch_unpinned
 from streambed.artifacts.pins import (
@@ -100,16 +101,21 @@ def _fetch_all(store: Store, artifacts: list[Artifact]) -> None:
             pool.submit(fetch, store, COMPONENTS[one.name], one, versions): one.name
             for one in artifacts
         }
-        while running:
-            done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = running.pop(future)
-                _account(future, name, reporter, failures)
-            for name in running.values():
-                reporter.update(name, bytes_below(store.workshops / name))
+        try:
+            while running:
+                done, _ = wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name = running.pop(future)
+                    _account(future, name, reporter, failures)
+                for name in running.values():
+                    reporter.update(name, bytes_below(store.workshops / name))
+        except BaseException:
+            end_clients()
+            raise
     if failures:
         raise StreambedError(
-            "\n".join(failure.message for failure in failures), hint=failures[0].hint
+            "\n".join(failure.message for failure in failures),
+            hint="; ".join(dict.fromkeys(failure.hint for failure in failures)),
         )
 
 
@@ -120,5 +126,6 @@ def _account(
         future.result()
     except StreambedError as failure:
         failures.append(failure)
+        console.warn(f"{name} could not be fetched; the others go on")
     else:
         reporter.finish(name)

@@ -27,7 +27,7 @@ def download(url: str, target: Path) -> None:
     except urllib.error.HTTPError as error:
         # Most of all 416: the part is as long as the whole, or longer.
         partial.unlink(missing_ok=True)
-        raise StreambedError(f"{url}: {error.code} {error.reason}") from error
+        raise StreambedError(f"{target.name}: {error.code} {error.reason}") from error
     except (urllib.error.URLError, TimeoutError) as error:
-        raise StreambedError(f"{url}: {getattr(error, 'reason', error)}") from error
+        raise StreambedError(f"{target.name}: {getattr(error, 'reason', error)}") from error
     partial.replace(target)

@@ -8,13 +8,16 @@ from streambed import console
 from streambed.artifacts.command import run_client
 from streambed.errors import StreambedError
 
+# By default npm takes more than three minutes to find that there is no network.
+_PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
+
 
 def fetch_package(name: str, version: str, *, scratch: Path, lock: int) -> Path:
     """Download `name` at `version` and return the tarball's path, in `scratch`."""
     if shutil.which("npm") is None:
         _install_npm(scratch, lock)
     run_client(
-        ["npm", "pack", f"{name}@{version}"],
+        ["npm", "pack", "--prefer-offline", *_PATIENCE, f"{name}@{version}"],
         cwd=scratch,
         log=scratch / "npm.log",
         keep_open=(lock,),

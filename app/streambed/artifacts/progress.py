@@ -1,5 +1,7 @@
 """Progress of parallel fetches: bars on a terminal, lines in a pipe."""
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -33,11 +35,11 @@ def reporting(sizes_bytes: dict[str, int]) -> AbstractContextManager[Reporter]:
 def bytes_below(directory: Path) -> int:
     """Size of all files in a directory that other processes are writing to."""
     total = 0
-    for path in directory.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
+    # os.walk, unlike Path.rglob, passes over directories that vanish under it.
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += Path(folder, name).stat().st_size
     return total
 
 
