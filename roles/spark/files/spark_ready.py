@@ -1,0 +1,70 @@
+#!/usr/bin/python3 -IS
+"""spark-ready master|worker|history [--timeout SECONDS]: end when the daemon here proves itself.
+
+The master answers that it is alive, a worker is listed alive by the master, the history server
+lists its applications. Exit: 0 proved, 1 not in time.
+"""
+
+import argparse
+import json
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = Path("/etc/spark/spark-env.sh")
+
+
+def ask(url: str) -> Any:
+    # Straight, whatever proxy the environment names: it is the bed's own network.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=5) as answer:
+        return json.load(answer)
+
+
+def missing(daemon: str, env: dict[str, str]) -> str | None:
+    """What the daemon still lacks, or nothing."""
+    if daemon == "history":
+        history = f"http://{env['SPARK_LOCAL_IP']}:{env['SPARK_HISTORY_PORT']}"
+        ask(f"{history}/api/v1/applications?limit=1")
+        return None
+    master = ask(f"http://{env['SPARK_MASTER_HOST']}:{env['SPARK_MASTER_WEBUI_PORT']}/json/")
+    if master["status"] != "ALIVE":
+        return f"the master says {master['status']}"
+    if daemon == "master":
+        return None
+    here = (env["SPARK_LOCAL_IP"], int(env["SPARK_WORKER_PORT"]))
+    states = [each["state"] for each in master["workers"] if (each["host"], each["port"]) == here]
+    if "ALIVE" in states:
+        return None
+    return f"the master knows this worker as {', '.join(states) or 'nothing'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Wait until a daemon of this node is ready.")
+    parser.add_argument("daemon", choices=("master", "worker", "history"))
+    parser.add_argument("--timeout", type=float, default=60, help="in seconds")
+    options = parser.parse_args()
+    lines = ENVIRONMENT.read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    reason: str | None = "no answer"
+    deadline = time.monotonic() + options.timeout
+    while time.monotonic() < deadline:
+        try:
+            reason = missing(options.daemon, env)
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        if reason is None:
+            print(f"spark-{options.daemon} is ready")
+            return 0
+        time.sleep(0.2)
+    print(
+        f"spark-{options.daemon} was not ready within {options.timeout:g} s: {reason}",
+        file=sys.stderr,
+    )
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
