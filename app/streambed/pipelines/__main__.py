@@ -1,0 +1,30 @@
+"""`python -m streambed.pipelines PROGRAM`: pick a node program and run it under the protocol."""
+
+import importlib
+import sys
+
+from streambed.pipelines.errors import EXIT_BAD_SPEC
+from streambed.pipelines.protocol import run_program
+
+PROGRAMS = {
+    "describe": "streambed.pipelines.describe",
+    "topics": "streambed.pipelines.topics",
+    "produce": "streambed.pipelines.produce",
+    "classify": "streambed.pipelines.classify",
+    "collect": "streambed.pipelines.collect",
+    "train": "streambed.pipelines.train",
+    "reference": "streambed.pipelines.reference",
+    "dataset": "streambed.pipelines.dataset",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the program named by the only argument; returns its exit status."""
+    if len(arguments) != 1 or arguments[0] not in PROGRAMS:
+        sys.stderr.write(f"usage: python -m streambed.pipelines {{{','.join(PROGRAMS)}}}\n")
+        return EXIT_BAD_SPEC
+    return run_program(lambda: importlib.import_module(PROGRAMS[arguments[0]]).program)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

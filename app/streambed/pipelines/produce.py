@@ -1,0 +1,176 @@
+"""`produce`: send images, cycled to any count, at full speed or at a constant rate.
+
+Record: value = raw pixels, key = 8-byte big-endian id, timestamp = intended send time (ms). At full
+speed an image is intended when the client's turn comes to queue it; at a constant rate the schedule
+says when, and it never slips.
+"""
+
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from streambed.pipelines import datasets, pacing, senders
+from streambed.pipelines.errors import ServiceError
+from streambed.pipelines.protocol import Commands, emit
+from streambed.pipelines.spec import parse
+
+PROGRESS_EVERY_S = 0.5
+CHUNK = 64
+"""Images between two looks at the clock, at full speed."""
+SHORTEST_PAUSE_S = 0.002
+"""A paced producer sends what became due in this time at once; waking for each image costs more."""
+
+
+@dataclass(frozen=True)
+class ProduceSpec:
+    """Images first_id ... first_id + count - 1; `rate_per_s` null is full speed.
+
+    `start_at` (unix seconds) sets when the first image is intended; null is now.
+    """
+
+    bootstrap: str
+    topic: str
+    count: int
+    producer: str = "confluent-kafka"
+    dataset: str = datasets.MNIST
+    first_id: int = 0
+    rate_per_s: float | None = None
+    partitions_hint: int | None = None
+    config: senders.SenderConfig = field(default_factory=senders.SenderConfig)
+    deadline_s: float = 600.0
+    start_at: float | None = None
+    security: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.producer not in senders.NAMES:
+            raise ValueError(f"producer {self.producer!r}; allowed: {', '.join(senders.NAMES)}")
+        if self.count < 1 or self.first_id < 0:
+            raise ValueError("count must be >= 1 and first_id >= 0")
+        if self.rate_per_s is not None and self.rate_per_s <= 0:
+            raise ValueError(f"rate_per_s must be > 0 or null, not {self.rate_per_s}")
+        if self.deadline_s <= 0:
+            raise ValueError(f"deadline_s must be > 0, not {self.deadline_s}")
+
+
+class Production:
+    """One run of the producer: the loop, and the figures it leaves."""
+
+    def __init__(self, spec: ProduceSpec, payloads: list[bytes], sender: senders.Sender) -> None:
+        self._spec = spec
+        self._payloads = payloads
+        self._sender = sender
+        self._partitions = sender.partitions()
+        self._block = pacing.block_size(self._partitions)
+        self.first_send_at: float | None = None
+        self.last_send_at: float | None = None
+        self.late_max_s = 0.0
+
+    @property
+    def partitions(self) -> int:
+        """Partitions the images are spread over."""
+        return self._partitions
+
+    def run(self, commands: Commands) -> None:
+        """Send everything, or until the command `stop`."""
+        if self._spec.start_at is not None:
+            commands.wait("stop", max(0.0, self._spec.start_at - time.time()))
+        if self._spec.rate_per_s is None:
+            self._full_speed(commands)
+        else:
+            self._paced(commands, pacing.Schedule(time.time(), self._spec.rate_per_s))
+
+    def _full_speed(self, commands: Commands) -> None:
+        for begin in range(0, self._spec.count, CHUNK):
+            if commands.received("stop"):
+                return
+            end = min(begin + CHUNK, self._spec.count)
+            now_ms = int(time.time() * 1000)
+            self._send(begin, [now_ms] * (end - begin))
+            # Acknowledgements are handled on the way, or the queue would look full for longer.
+            self._sender.idle(0.0)
+
+    def _paced(self, commands: Commands, schedule: pacing.Schedule) -> None:
+        index = 0
+        while index < self._spec.count and not commands.received("stop"):
+            now = time.time()
+            due = min(schedule.due(now), self._spec.count)
+            if due > index:
+                self.late_max_s = max(self.late_max_s, now - schedule.intended(index))
+                # A stalled sender catches up in slices, so that lateness is seen as it grows.
+                due = min(due, index + 4 * CHUNK)
+                self._send(index, [int(schedule.intended(i) * 1000) for i in range(index, due)])
+                index = due
+            pause = schedule.intended(index) - time.time()
+            self._sender.idle(max(pause, SHORTEST_PAUSE_S) if pause > 0 else 0.0)
+
+    def _send(self, begin: int, timestamps_ms: list[int]) -> None:
+        payloads, send, pack = self._payloads, self._sender.send, struct.Struct(">Q").pack
+        images, block, partitions = len(payloads), self._block, self._partitions
+        if self.first_send_at is None:
+            self.first_send_at = time.time()
+        first = self._spec.first_id + begin
+        for image_id, timestamp_ms in enumerate(timestamps_ms, first):
+            send(
+                payloads[image_id % images],
+                pack(image_id),
+                pacing.partition_of(image_id, block, partitions),
+                timestamp_ms,
+            )
+        self.last_send_at = time.time()
+
+
+def program(raw: dict[str, Any], commands: Commands) -> None:
+    """Run `produce`: events ready, progress ..., done."""
+    spec = parse(ProduceSpec, raw)
+    dataset = datasets.load(spec.dataset)
+    payloads = dataset.payloads()
+    sender = senders.create(
+        spec.producer, spec.bootstrap, spec.topic, spec.config, spec.security, spec.deadline_s
+    )
+    production = Production(spec, payloads, sender)
+    emit(
+        "ready",
+        at=time.time(),
+        partitions=production.partitions,
+        images=len(payloads),
+        payload_bytes=dataset.image_bytes,
+    )
+    stopped = threading.Event()
+    ticker = threading.Thread(target=_tell_progress, args=(sender.tally, stopped), daemon=True)
+    ticker.start()
+    cpu_before = time.process_time()
+    failure = ""
+    try:
+        production.run(commands)
+    except ServiceError as error:
+        failure = str(error)
+    sender.finish()
+    stopped.set()
+    ticker.join()
+    tally = sender.tally
+    emit(
+        "done",
+        at=time.time(),
+        sent=tally.sent,
+        acked=tally.acked,
+        failed=tally.failed,
+        first_send_at=production.first_send_at,
+        last_send_at=production.last_send_at,
+        last_ack_at=tally.last_ack_at,
+        cpu_s=time.process_time() - cpu_before,
+        blocked_s=tally.blocked_s,
+        late_max_s=production.late_max_s if spec.rate_per_s is not None else None,
+        payload_bytes=dataset.image_bytes,
+        partitions=production.partitions,
+    )
+    if failure or tally.failed:
+        raise ServiceError(
+            failure or f"{tally.failed} of {tally.sent} images failed: {tally.first_failure}"
+        )
+
+
+def _tell_progress(tally: senders.Tally, stopped: threading.Event) -> None:
+    while not stopped.wait(PROGRESS_EVERY_S):
+        emit("progress", sent=tally.sent, acked=tally.acked, at=time.time())

@@ -1,0 +1,134 @@
+"""Spark's settings for a lean streaming query, as plain data: what differs from Spark's defaults.
+
+Everything here was either measured to shorten a micro-batch on a small quota, or keeps a node's
+addresses and ports to what the bed's plan allows.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+SECRET_WORDS = ("password", "secret", "token", "jaas")
+
+
+class Placement(Protocol):
+    """What the settings depend on."""
+
+    @property
+    def app_name(self) -> str: ...
+    @property
+    def master_url(self) -> str: ...
+    @property
+    def driver_address(self) -> str: ...
+    @property
+    def driver_port(self) -> int: ...
+    @property
+    def driver_block_port(self) -> int: ...
+    @property
+    def executor_block_port(self) -> int: ...
+    @property
+    def executors(self) -> int: ...
+    @property
+    def cores_per_executor(self) -> int: ...
+    @property
+    def executor_memory(self) -> str: ...
+    @property
+    def driver_memory(self) -> str: ...
+    @property
+    def arrow_batch_images(self) -> int: ...
+    @property
+    def executor_java_options(self) -> str: ...
+    @property
+    def driver_java_options(self) -> str: ...
+    @property
+    def event_log_dir(self) -> str | None: ...
+
+
+def settings(placement: Placement, python_path: str) -> dict[str, str]:
+    """SparkConf entries for `placement`; `python_path` is the executors' own."""
+    conf = {
+        "spark.app.name": placement.app_name,
+        "spark.master": placement.master_url,
+        "spark.driver.host": placement.driver_address,
+        "spark.driver.bindAddress": placement.driver_address,
+        "spark.driver.port": str(placement.driver_port),
+        "spark.driver.blockManager.port": str(placement.driver_block_port),
+        "spark.blockManager.port": str(placement.executor_block_port),
+        "spark.driver.memory": placement.driver_memory,
+        "spark.executor.memory": placement.executor_memory,
+        "spark.executor.cores": str(placement.cores_per_executor),
+        "spark.cores.max": str(placement.executors * placement.cores_per_executor),
+        # A query that starts on half its cores would be measured with them.
+        "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+        "spark.driver.extraJavaOptions": placement.driver_java_options,
+        "spark.executor.extraJavaOptions": placement.executor_java_options,
+        "spark.executorEnv.PYTHONPATH": python_path,
+        # One thread per worker process, or they fight over the cores.
+        "spark.executorEnv.OMP_NUM_THREADS": "1",
+        "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        "spark.python.daemon.module": "streambed.pipelines.spark_daemon",
+        "spark.python.worker.reuse": "true",
+        "spark.buffer.size": "1048576",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.locality.wait": "0",
+        # Each of these is work per micro-batch that a map-only query has no use for.
+        "spark.sql.adaptive.enabled": "false",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.ui.retainedExecutions": "1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.streaming.numRecentProgressUpdates": "50",
+        "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(placement.arrow_batch_images),
+    }
+    if placement.event_log_dir is not None:
+        conf["spark.eventLog.enabled"] = "true"
+        conf["spark.eventLog.dir"] = f"file://{placement.event_log_dir}"
+    return conf
+
+
+def source_options(
+    bootstrap: str, topic: str, max_offsets: int | None, security: Mapping[str, str]
+) -> dict[str, str]:
+    """Options of the Kafka source; a micro-batch is fetched in a few large requests."""
+    options = {
+        "kafka.bootstrap.servers": bootstrap,
+        "subscribe": topic,
+        "startingOffsets": "earliest",
+        "failOnDataLoss": "true",
+        "kafka.max.poll.records": "10000",
+        "kafka.max.partition.fetch.bytes": "8388608",
+        "kafka.fetch.max.bytes": "52428800",
+        "kafka.receive.buffer.bytes": "1048576",
+        **{f"kafka.{name}": value for name, value in security.items()},
+    }
+    if max_offsets is not None:
+        options["maxOffsetsPerTrigger"] = str(max_offsets)
+    return options
+
+
+def sink_options(
+    bootstrap: str, topic: str, checkpoint: str, async_progress: bool, security: Mapping[str, str]
+) -> dict[str, str]:
+    """Options of the Kafka sink; `async_progress` writes the offset log beside the batches."""
+    options = {
+        "kafka.bootstrap.servers": bootstrap,
+        "topic": topic,
+        "checkpointLocation": checkpoint,
+        "kafka.linger.ms": "0",
+        "kafka.batch.size": "1048576",
+        "kafka.max.request.size": "8388608",
+        **{f"kafka.{name}": value for name, value in security.items()},
+    }
+    if async_progress:
+        options["asyncProgressTrackingEnabled"] = "true"
+        options["asyncProgressTrackingCheckpointIntervalMs"] = "1000"
+    return options
+
+
+def redacted(conf: Mapping[str, str]) -> dict[str, str]:
+    """`conf` without secrets, for the manifest."""
+    return {
+        name: "(redacted)" if any(word in name.lower() for word in SECRET_WORDS) else value
+        for name, value in sorted(conf.items())
+    }
