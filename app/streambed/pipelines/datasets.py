@@ -179,8 +179,8 @@ def _checked(
 def _load_pictures(directory: Path) -> Dataset:
     import numpy as np
 
-    named = _labels_from_csv(directory) if (directory / "labels.csv").exists() else None
-    pairs = named if named is not None else _labels_from_directories(directory)
+    named = labels_from_csv(directory) if (directory / "labels.csv").exists() else None
+    pairs = named if named is not None else labels_from_directories(directory)
     if not pairs:
         raise SpecError(f"{directory}: no PNG or JPEG files with labels; {ALLOWED}")
     names = sorted({label for _, label in pairs})
@@ -191,7 +191,8 @@ def _load_pictures(directory: Path) -> Dataset:
     return Dataset(images, labels, () if numbered else tuple(names))
 
 
-def _labels_from_csv(directory: Path) -> list[tuple[Path, str]]:
+def labels_from_csv(directory: Path) -> list[tuple[Path, str]]:
+    """Picture and label from `labels.csv`, in its order; SpecError names a row it cannot read."""
     path = directory / "labels.csv"
     pairs = []
     with path.open(newline="") as lines:
@@ -204,7 +205,8 @@ def _labels_from_csv(directory: Path) -> list[tuple[Path, str]]:
     return pairs
 
 
-def _labels_from_directories(directory: Path) -> list[tuple[Path, str]]:
+def labels_from_directories(directory: Path) -> list[tuple[Path, str]]:
+    """Picture and label from `LABEL/PICTURE`, sorted by both names."""
     return [
         (path, folder.name)
         for folder in sorted(p for p in directory.iterdir() if p.is_dir())

@@ -1,7 +1,7 @@
 """A model as plain bytes: what the driver reads once, ships, and a worker builds and keeps.
 
 The protocol for a user's own model is a class in a Python file: `Class(weights)` gets the path of
-its weights file (None without one) and has `predict(images: uint8[n, ...]) -> int[n]`. A method
+its weights file (None without one; it must read it at once) and has `predict(images: uint8[n, ...]) -> int[n]`. A method
 `scores(images) -> float[n, classes]`, where there is one, tells the offline reference how close a
 decision was.
 """
@@ -12,6 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from streambed.pipelines.errors import SpecError
@@ -107,30 +108,35 @@ def _build_shipped(files: ModelFiles) -> Model:
 
 
 def _build_users(files: ModelFiles) -> Model:
-    # Kept for the life of the process: the class may read its weights later, or import beside it.
-    folder = Path(tempfile.mkdtemp(prefix="streambed-model-"))
     module_name = f"streambed_model_{files.key[:12]}"
-    module_path = folder / f"{module_name}.py"
-    module_path.write_text(files.source or "")
-    weights_path = None
-    if files.weights is not None:
-        weights_path = folder / "weights.npz"
-        weights_path.write_bytes(files.weights)
-    module_spec = importlib.util.spec_from_file_location(module_name, module_path)
-    if module_spec is None or module_spec.loader is None:
-        raise SpecError(f"{module_path}: not a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_name] = module
-    try:
-        module_spec.loader.exec_module(module)
-        model: Any = getattr(module, str(files.class_name))(
-            None if weights_path is None else str(weights_path)
-        )
-    except Exception as error:
-        raise SpecError(f"the model {files.class_name} cannot be built: {error!r}") from error
+    # Gone when the model is built: a worker is killed, not ended, and would leave it behind.
+    with tempfile.TemporaryDirectory(prefix="streambed-model-") as folder:
+        module_path = Path(folder) / f"{module_name}.py"
+        module_path.write_text(files.source or "")
+        weights_path = None
+        if files.weights is not None:
+            weights_path = Path(folder) / "weights.npz"
+            weights_path.write_bytes(files.weights)
+        try:
+            module = _import(module_name, module_path)
+            model: Any = getattr(module, str(files.class_name))(
+                None if weights_path is None else str(weights_path)
+            )
+        except Exception as error:
+            raise SpecError(f"the model {files.class_name} cannot be built: {error!r}") from error
     if not callable(getattr(model, "predict", None)):
         raise SpecError(f"the model {files.class_name} has no method predict(images)")
     return cast("Model", model)
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    if module_spec is None or module_spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    module_spec.loader.exec_module(module)
+    return module
 
 
 _built: dict[str, Model] = {}

@@ -96,7 +96,10 @@ class Classify:
 
         task = TaskContext.get()
         batch_id = int((task and task.getLocalProperty("streaming.sql.batchId")) or -1)
-        attempt = task.attemptNumber() if task else 0
+        return self.run(batches, batch_id, task.attemptNumber() if task else 0)
+
+    def run(self, batches: Iterator[Any], batch_id: int, attempt: int) -> Iterator[Any]:
+        """One Arrow batch with one result record for each of `batches` that has images."""
         model = ShapedModel(
             model_files.cached(self._key, lambda: self._files.value), self._image_shape
         )
