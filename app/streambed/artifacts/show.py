@@ -34,5 +34,6 @@ def show(*, as_json: bool = False) -> None:
     table = Table("artifact", "version", "size", "SHA-256", "file", box=None, pad_edge=False)
     for one in artifacts:
         size = f"{one.size_bytes / 1e6:.0f} MB"
-        table.add_row(one.name, one.version, size, f"{one.sha256[:12]}…", str(paths[one.name]))
+        table.add_row(one.name, one.version, size, f"{one.sha256[:12]}…", one.file)
     console.out.print(table)
+    console.out.print(f"verified, in {paths[artifacts[0].name].parent}")

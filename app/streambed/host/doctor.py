@@ -61,7 +61,10 @@ def examine() -> list[Finding]:
     findings += capacity.judge(room.demands(beds), here)
     findings += _as_root(may, "subnets", "free subnets", lambda: containers.subnets(beds))
     findings.append(cache.check())
-    return findings
+    return [
+        dataclasses.replace(one, mend=root.mend()) if one.state is State.UNKNOWN else one
+        for one in findings
+    ]
 
 
 def judge_python(version: tuple[int, int, int]) -> Finding:
@@ -99,7 +102,7 @@ def summary(findings: list[Finding]) -> str:
 
 def _as_root(may: bool, name: str, need: str, look: Callable[[], list[Finding]]) -> list[Finding]:
     if not may:
-        return [Finding(name, need, "needs root to look", State.UNKNOWN, "sudo -v")]
+        return [Finding(name, need, "needs root to look", State.UNKNOWN)]
     try:
         return look()
     except StreambedError as error:

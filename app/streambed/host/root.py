@@ -18,6 +18,11 @@ def available() -> bool:
     return subprocess.run(question, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
+def mend() -> str:
+    """How the user gets root's rights for the commands that need them."""
+    return "sudo -v" if shutil.which("sudo") else "run it as root: there is no sudo"
+
+
 def run_script(script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script as root and hand back what came of it."""
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
