@@ -30,16 +30,26 @@ exec {command} "$@"
 """
 
 
+def name_if_there() -> str | None:
+    """The baked image's name, or None when it (or its base) has still to be made."""
+    base = base_image.tag(paths.ROOT / "roles")
+    if not base_image.exists(base):
+        return None
+    name = f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
+    return name if base_image.exists(name) else None
+
+
 def ensure(say: Callable[[str], None]) -> str:
     """The baked image's name; it is made first when podman does not have it (minutes).
 
     Raises:
         StreambedError: an artifact cannot be had, a role's install part failed, the disk is full.
     """
+    found = name_if_there()
+    if found is not None:
+        return found
     base = base_image.ensure(say)
     name = f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
-    if base_image.exists(name):
-        return name
     lock = paths.cache_dir() / "locks" / "bake.lock"
     with locks.shared_work(lock, waiting=lambda who: say(f"node image: waiting for {who}")):
         if not base_image.exists(name):

@@ -145,7 +145,6 @@ def _alone(bed: Inventory, command: str) -> Iterator[None]:
 
 def _create(bed: Inventory, on_step: OnStep) -> None:
     provider = provider_of(bed, say=console.say)
-    provider.check()
     on_step(f"creating {len(bed.nodes)} nodes of bed {bed.name} ({provider.name})")
     provider.create()
     ssh.wait_for_all(bed)

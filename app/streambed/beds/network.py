@@ -93,8 +93,8 @@ def held_subnets(names: BedNames) -> list[Held]:
     """Every IPv4 subnet in use on this host, but for the bed's own network."""
     held = _held_by_podman(podman.call_json("network", "inspect", *_network_names()), names)
     links = _ip("address", "show")
-    held += _held_by_addresses(links, own_bridge=names.bridge)
-    held += _held_by_routes(_ip("route", "show", "table", "all"), own_bridge=names.bridge)
+    held += held_by_addresses(links, own_bridge=names.bridge)
+    held += held_by_routes(_ip("route", "show", "table", "all"), own_bridge=names.bridge)
     return held
 
 
@@ -128,7 +128,7 @@ def _held_by_podman(networks: Sequence[dict[str, object]], names: BedNames) -> l
     return held
 
 
-def _held_by_addresses(links: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
+def held_by_addresses(links: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
     held = []
     for link in links:
         infos = link.get("addr_info")
@@ -140,7 +140,7 @@ def _held_by_addresses(links: Sequence[dict[str, object]], *, own_bridge: str) -
     return held
 
 
-def _held_by_routes(routes: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
+def held_by_routes(routes: Sequence[dict[str, object]], *, own_bridge: str) -> list[Held]:
     held = []
     for route in routes:
         destination = str(route.get("dst", "default"))

@@ -14,10 +14,6 @@ from rich.markup import escape
 from streambed import console, paths
 from streambed.beds import processes
 from streambed.errors import StreambedError
-from streambed.quantities import format_duration
-
-# A role that changed nothing and took less is not worth a line.
-_WORTH_TELLING_S = 0.5
 
 _CALLBACKS = Path(__file__).with_name("callbacks")
 
@@ -33,14 +29,13 @@ class Account:
 
 
 class Teller:
-    """Turns events into one console line per role, and a moving one for the task at work."""
+    """Turns events into a console line per role, and a moving one for the task at work."""
 
     def __init__(self) -> None:
         self.account = Account()
         self._status = console.err.status("starting Ansible", spinner="dots")
-        self._role: str | None = None
-        self._since = time.monotonic()
-        self._tasks = self._changed = 0
+        self._roles: set[str] = set()
+        self._started = time.monotonic()
 
     def __enter__(self) -> Self:
         # A pipe or a log file gets the lines only.
@@ -50,7 +45,11 @@ class Teller:
 
     def __exit__(self, *_: object) -> None:
         self._status.stop()
-        self._close_role()
+        if self.account.ended:
+            console.say(
+                f"{self._elapsed()}  done: {self.account.tasks} tasks, "
+                f"{self.account.changed} changes"
+            )
 
     def tell(self, event: Mapping[str, Any]) -> None:
         """Take in one event."""
@@ -58,7 +57,6 @@ class Teller:
         if kind == "task":
             self._start_task(str(event["role"]), str(event["name"]))
         elif kind == "ok" and event["changed"]:
-            self._changed += 1
             self.account.changed += 1
         elif kind in ("failed", "unreachable"):
             self.account.failures.append({key: str(value) for key, value in event.items()})
@@ -67,20 +65,14 @@ class Teller:
 
     def _start_task(self, role: str, name: str) -> None:
         self.account.tasks += 1
-        if role != self._role:
-            self._close_role()
-            self._role, self._since = role, time.monotonic()
-            self._tasks = self._changed = 0
-        self._tasks += 1
         self._status.update(escape(f"{role}: {name}" if role else name))
+        # Nodes may go at their own pace, so that roles overlap: only their beginning is told.
+        if role and role not in self._roles:
+            self._roles.add(role)
+            console.say(f"{self._elapsed()}  {escape(role)}")
 
-    def _close_role(self) -> None:
-        took_s = time.monotonic() - self._since
-        if self._role is not None and (self._changed or took_s >= _WORTH_TELLING_S):
-            changed = f", {self._changed} changed" if self._changed else ""
-            name = escape(self._role or "play")
-            console.say(f"{name:<18} {self._tasks:>2} tasks{changed}, {format_duration(took_s)}")
-        self._role = None
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._started:5.1f} s"
 
 
 def run(

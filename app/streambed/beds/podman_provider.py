@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from streambed import paths
-from streambed.beds import capacity, keys, network, podman, seed
+from streambed.beds import baked_image, capacity, keys, network, podman, readiness, seed
 from streambed.beds.names import LABEL_ID, LABEL_SPEC, BedNames, check_name, names_of
 from streambed.beds.provider import NodeCondition, NodeState
 from streambed.errors import StreambedError
@@ -51,30 +51,21 @@ def spec_hash(arguments: Sequence[str]) -> str:
 
 
 class PodmanProvider:
-    """Containers under rootful podman, from one image.
+    """Containers under rootful podman, from the baked image.
 
     Args:
         inventory: the bed.
-        image: gives the image's name, and makes the image when it is missing.
         say: told what happens, one line each.
     """
 
     name = "podman"
 
-    def __init__(
-        self,
-        inventory: Inventory,
-        *,
-        image: Callable[[], str],
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, inventory: Inventory, *, say: Callable[[str], None]) -> None:
         self._inventory = inventory
-        self._image = image
         self._say = say
         self._names = names_of(inventory.name)
 
     def check(self) -> None:
-        podman.require()
         for node in self._inventory.nodes:
             check_name("node", node.name)
             if node.user != "root":
@@ -85,6 +76,7 @@ class PodmanProvider:
         capacity.check(self._inventory.nodes, capacity.this_host())
         subnet = network.parse_subnet(self._inventory.subnet)
         network.check_addresses(self._inventory.nodes, subnet)
+        podman.require()
         network.check_free(subnet, network.held_subnets(self._names))
 
     def create(self) -> None:
@@ -92,7 +84,9 @@ class PodmanProvider:
         subnet = network.parse_subnet(self._inventory.subnet)
         conditions = self._containers()
         wanted = [node for node in self._inventory.nodes if self._must_make(node, conditions)]
-        image = self._image() if wanted else ""
+        if wanted:
+            readiness.check(image_is_there=baked_image.name_if_there() is not None)
+        image = baked_image.ensure(self._say) if wanted else ""
         bed_keys = keys.ensure(
             paths.state_dir(self._inventory.name),
             self._inventory.name,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from streambed.beds import baked_image
 from streambed.beds.podman_provider import PodmanProvider
 from streambed.beds.provider import Provider
 from streambed.errors import StreambedError
@@ -18,7 +17,7 @@ def provider_of(inventory: Inventory, *, say: Callable[[str], None]) -> Provider
         StreambedError: there is none of that name.
     """
     if inventory.provider == "podman":
-        return PodmanProvider(inventory, image=lambda: baked_image.ensure(say), say=say)
+        return PodmanProvider(inventory, say=say)
     raise StreambedError(
         f"{inventory.path}: unknown bed_provider {inventory.provider!r}; known: {', '.join(KNOWN)}"
     )
