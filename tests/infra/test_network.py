@@ -1,0 +1,126 @@
+"""What listens, who reaches whom, the link's shaping, and the clock."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from testinfra.host import Host
+from tests.infra.nodes import KAFKA, SSH_PORT, cluster, ports
+
+from streambed.inventory import Inventory, Node
+
+CLOCK_TOLERANCE_S = 1.0
+RATE_BIT_PER_S = 10_000_000
+
+
+def test_listens_on_the_beds_address_only(host: Host, node: Node) -> None:
+    found = set()
+    for line in host.check_output("ss -Hltn").splitlines():
+        address, _, port = line.split()[3].rpartition(":")
+        if int(port) != SSH_PORT:
+            found.add((address, int(port)))
+    assert found == {(node.bed_address, port) for port in ports(node)}
+
+
+def test_no_datagram_socket(host: Host) -> None:
+    assert host.check_output("ss -Hlun") == ""
+
+
+def test_reaches_what_runs_and_nothing_else(host: Host, bed: Inventory) -> None:
+    """Every node tries every service port of every node; those of services that run answer."""
+    tried = [
+        (other.bed_address, port) for other in bed.nodes for port in (9092, 9093, 7077, 7078, 8080)
+    ]
+    program = """
+import json, socket, sys
+def answers(address, port):
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+print(json.dumps([pair for pair in json.loads(sys.argv[1]) if answers(*pair)]))
+"""
+    reached = json.loads(host.check_output("python3 -c %s %s", program, json.dumps(tried)))
+    running = {(other.bed_address, port) for other in bed.nodes for port in ports(other)}
+    assert {tuple(pair) for pair in reached} == running & set(tried)
+
+
+@pytest.mark.on("clients")
+def test_client_gets_metadata_from_each_broker(run_user: Host, bed: Inventory) -> None:
+    program = (
+        "import sys; from confluent_kafka.admin import AdminClient; "
+        "print([AdminClient({'bootstrap.servers': a}).list_topics(timeout=10).controller_id"
+        " for a in sys.argv[1:]])"
+    )
+    addresses = [f"{node.bed_address}:{KAFKA.ports[0]}" for node in bed.group("kafka_brokers")]
+    command = "/opt/streambed/venv/bin/python -c %s" + " %s" * len(addresses)
+    controllers = json.loads(run_user.check_output(command, program, *addresses))
+    assert len(controllers) == len(addresses)
+    assert all(controller >= 1 for controller in controllers)
+
+
+def test_clock_agrees_with_the_controllers(host: Host) -> None:
+    before = time.time()
+    there = float(host.check_output("date +%s.%N"))
+    after = time.time()
+    assert before - CLOCK_TOLERANCE_S < there < after + CLOCK_TOLERANCE_S
+
+
+def shaped(run_user: Host) -> tuple[int | None, int | None]:
+    """The link's rates, up and down, in bit/s."""
+    seen = json.loads(run_user.check_output("sudo -n /usr/local/sbin/streambed-link show --json"))
+    up, down = (seen[way] and seen[way]["rate_bit_per_s"] for way in ("up", "down"))
+    return up, down
+
+
+@pytest.fixture
+def unshaped(run_user: Host) -> Iterator[None]:
+    """The link is clear before and after, whatever happens between."""
+    assert shaped(run_user) == (None, None), "the bed is not idle: its link is shaped"
+    yield
+    run_user.run("sudo -n /usr/local/sbin/streambed-link clear")
+
+
+@pytest.mark.on("clients")
+def test_link_knows_the_other_side(host: Host, bed: Inventory) -> None:
+    config = json.loads(host.file("/etc/streambed/link.json").content_string)
+    assert set(config["peers"]) == {node.bed_address for node in cluster(bed)}
+
+
+@pytest.mark.on("clients")
+@pytest.mark.usefixtures("unshaped")
+def test_link_is_shaped_kept_over_a_boot_and_cleared(
+    run_user: Host, host: Host, node: Node
+) -> None:
+    helper = "sudo -n /usr/local/sbin/streambed-link"
+    assert run_user.run(f"{helper} set --rate {RATE_BIT_PER_S}").rc == 0
+    assert shaped(run_user) == (RATE_BIT_PER_S, RATE_BIT_PER_S)
+    interface = host.check_output("ip -o -4 address show to %s", node.bed_address).split()[1]
+    assert "htb" in host.check_output("tc qdisc show dev %s", interface)
+
+    # A boot finds an interface without qdiscs; the unit, enabled, puts them back.
+    assert host.service("streambed-link").is_enabled
+    assert host.run("tc qdisc del dev %s root", interface).rc == 0
+    assert shaped(run_user)[0] is None
+    assert host.run("systemctl restart streambed-link").rc == 0
+    assert shaped(run_user) == (RATE_BIT_PER_S, RATE_BIT_PER_S)
+
+    assert run_user.run(f"{helper} clear").rc == 0
+    assert shaped(run_user) == (None, None)
+    assert "htb" not in host.check_output("tc qdisc show dev %s", interface)
+
+
+@pytest.mark.on("clients")
+@pytest.mark.parametrize("rate", ["0", "-1", "fast", "1e400", "1;id"])
+def test_link_refuses_a_rate_that_is_none(run_user: Host, rate: str) -> None:
+    assert run_user.run("sudo -n /usr/local/sbin/streambed-link set --rate %s", rate).rc != 0
+    assert shaped(run_user) == (None, None)
+
+
+def test_only_clients_shape(host: Host, node: Node) -> None:
+    there = host.file("/etc/streambed/link.json").exists
+    assert there == ("clients" in node.groups)

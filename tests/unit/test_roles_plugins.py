@@ -1,0 +1,173 @@
+"""The pure parts of the roles: what refuses a node, what counts as in place, what is packed."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROLES = Path(__file__).parents[2] / "roles"
+NEEDS: dict[str, Any] = {
+    "os": "debian",
+    "os_version": "12",
+    "architecture": "x86_64",
+    "python": "3.11",
+    "memory_bytes": 2**31,
+    "disk_bytes": 2**31,
+    "address": "192.0.2.1",
+    "clock_tolerance_s": 5.0,
+}
+FIT: dict[str, Any] = {
+    "os": {"id": "debian", "version": "12"},
+    "architecture": "x86_64",
+    "python": "3.11.2",
+    "systemd": True,
+    "memory_bytes": 2**31,
+    "disk_free_bytes": {"/opt": 2**32},
+    "interface": "eth0",
+    "clock_offset_s": 0.1,
+    "shaping_missing": [],
+}
+
+
+def load(path: str) -> ModuleType:
+    name = f"roles_{Path(path).stem}"
+    spec = importlib.util.spec_from_file_location(name, ROLES / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+preflight = load("preflight/filter_plugins/preflight.py")
+kafka = load("kafka/filter_plugins/kafka_uuid.py")
+pack = load("app/files/pack.py")
+
+
+def test_a_fit_node_is_not_refused() -> None:
+    assert preflight.refusals(FIT, NEEDS) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"os": {"id": "ubuntu", "version": "22.04"}}, "it runs ubuntu 22.04"),
+        ({"architecture": "aarch64"}, "it is a aarch64"),
+        ({"python": "3.10.12"}, "its Python is 3.10.12"),
+        ({"python": "3.1.1"}, "its Python is 3.1.1"),
+        ({"systemd": False}, "systemd does not run"),
+        ({"memory_bytes": 2**30}, "1.0 GiB of memory"),
+        ({"disk_free_bytes": {"/opt": 1}}, "free in /opt"),
+        ({"interface": None}, "no interface carries 192.0.2.1"),
+        ({"clock_offset_s": -9.0}, "-9.0 s off"),
+        ({"shaping_missing": ["sch_htb"]}, "lacks sch_htb"),
+    ],
+)
+def test_an_unfit_node_is_refused_with_the_reason(seen: dict[str, Any], said: str) -> None:
+    (reason,) = preflight.refusals({**FIT, **seen}, NEEDS)
+    assert said in reason
+
+
+def test_a_node_without_python_is_refused() -> None:
+    (reason,) = preflight.refusals({"python": None}, NEEDS)
+    assert "no python3" in reason
+
+
+def test_only_what_differs_is_not_in_place() -> None:
+    rights = {"owner": "root", "group": "root", "mode": "0644"}
+    wanted = [
+        {"path": "/same", "content": "a\n", **rights},
+        {"path": "/other-content", "content": "a\n", **rights},
+        {"path": "/other-mode", "content": "a\n", **rights},
+        {"path": "/absent", "content": "a\n", **rights},
+        {"path": "/directory", **rights},
+        {"path": "/link", "target": "/there"},
+    ]
+    observed = {
+        "paths": {
+            "/same": preflight.signature(wanted[0]),
+            "/other-content": preflight.signature({**wanted[0], "content": "b\n"}),
+            "/other-mode": preflight.signature({**wanted[0], "mode": "0600"}),
+            "/directory": "directory 0644 root root",
+            "/link": "link /there",
+        }
+    }
+    differing = [each["path"] for each in preflight.not_in_place(wanted, observed)]
+    assert differing == ["/other-content", "/other-mode", "/absent"]
+
+
+def test_without_a_probe_nothing_is_in_place() -> None:
+    wanted = [{"path": "/link", "target": "/there"}]
+    assert preflight.not_in_place(wanted, {}) == wanted
+
+
+def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("content\n")
+    file.chmod(0o640)
+    request = {"address": "127.0.0.1", "controller_time": 0.0, "shaping": False, "users": ["root"]}
+    probe = subprocess.run(
+        [
+            *(sys.executable, "-IS", ROLES / "preflight/files/probe.py"),
+            json.dumps({**request, "units": [], "paths": [f"{tmp_path}/*"]}),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    observed = json.loads(probe.stdout)
+    wanted = {
+        "path": str(file),
+        "content": "content\n",
+        "owner": file.owner(),
+        "group": file.group(),
+        "mode": "0640",
+    }
+    assert preflight.not_in_place([wanted], observed) == []
+    assert observed["users"]["root"]["home"] == "/root"
+    assert observed["clock_offset_s"] > 1e9
+
+
+def test_kafka_uuid_is_stable_and_no_option() -> None:
+    uuids = {kafka.kafka_uuid(str(text)) for text in range(500)}
+    assert len(uuids) == 500
+    assert all(len(uuid) == 22 and not uuid.startswith("-") for uuid in uuids)
+    assert kafka.kafka_uuid("duo") == kafka.kafka_uuid("duo")
+
+
+def test_the_application_is_packed_by_content(tmp_path: Path) -> None:
+    source, out = tmp_path / "streambed", tmp_path / "out"
+    (source / "pipelines/__pycache__").mkdir(parents=True)
+    out.mkdir()
+    for name in (
+        "__init__.py",
+        "py.typed",
+        "cli.py",
+        "pipelines/a.py",
+        "pipelines/__pycache__/a.pyc",
+    ):
+        (source / name).write_text(name)
+
+    def packed() -> dict[str, str]:
+        pack.main(source, out)
+        (newest,) = sorted(out.glob("*.tar"), key=lambda path: path.stat().st_mtime_ns)[-1:]
+        with tarfile.open(newest) as tar:
+            members = {name: tar.extractfile(name) for name in tar.getnames()}
+            return {name: file.read().decode() for name, file in members.items() if file}
+
+    first = packed()
+    assert sorted(first) == [
+        "HASH",
+        "streambed/__init__.py",
+        "streambed/pipelines/a.py",
+        "streambed/py.typed",
+    ]
+    assert packed() == first
+    (source / "pipelines/a.py").write_text("changed")
+    assert packed()["HASH"] != first["HASH"]
