@@ -2,7 +2,9 @@
 
 import json
 
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from streambed.results.row import Flat
 from streambed.results.run import Run
@@ -12,13 +14,10 @@ _STYLE = {"ok": "green", "failed": "bold red", "interrupted": "yellow"}
 COLUMNS = (
     ("images/s", "image_rate_per_s", ",.0f"),
     ("link used", "link_utilisation", ".3f"),
-    ("goodput up Mbit/s", "goodput_up_mbit_per_s", ".2f"),
-    ("micro-batch mean s", "micro_batch_mean_s", ".3f"),
-    ("p95 s", "micro_batch_p95_s", ".3f"),
+    ("batch mean s", "micro_batch_mean_s", ".3f"),
     ("lost", "lost", "d"),
     ("twice", "duplicates", "d"),
     ("accuracy", "accuracy", ".4f"),
-    ("cold start s", "cold_start_s", ".1f"),
 )
 """Heading, field and format of the figures a terminal has room for; `--json` has them all."""
 
@@ -28,29 +27,34 @@ def to_json(run: Run, *, every_attempt: bool = False) -> str:
     return json.dumps(run.rows(every_attempt=every_attempt), indent=2, allow_nan=False)
 
 
-def render(run: Run, *, every_attempt: bool = False) -> Table:
-    """A table with the varied factors first; rows that do not count say why."""
+def render(run: Run, *, every_attempt: bool = False) -> RenderableType:
+    """A table with one line per row, and below it why rows do not count."""
     rows = run.rows(every_attempt=every_attempt)
     labels = {cell.id: cell.label for cell in run.manifest.cells}
     shown = [column for column in COLUMNS if any(row.get(column[1]) is not None for row in rows)]
-    table = Table(title=f"{run.name}: {summary(run, rows)}", title_justify="left", box=None)
-    for heading in ("cell", "repeat", "attempt", "status"):
-        table.add_column(heading)
-    for heading, _, _ in shown:
+    counters = [name for name in ("repeat", "attempt") if any(row[name] != 1 for row in rows)]
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("cell", no_wrap=True)
+    for heading in counters:
         table.add_column(heading, justify="right")
-    table.add_column("flags, reason")
+    table.add_column("status")
+    for heading, _, _ in shown:
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+    remarks = []
     for row in rows:
-        style = _STYLE.get(row["status"], "")
-        remarks = [*row["flags"], *([row["reason"]] if row.get("reason") else [])]
+        label = labels.get(row["cell"], row["cell"])
         table.add_row(
-            labels.get(row["cell"], row["cell"]),
-            str(row["repeat"]),
-            str(row["attempt"]),
-            f"[{style}]{row['status']}[/{style}]" if style else row["status"],
+            label,
+            *(str(row[name]) for name in counters),
+            Text(row["status"], style=_STYLE.get(row["status"], "")),
             *(number(row.get(field), pattern) for _, field, pattern in shown),
-            "; ".join(remarks),
         )
-    return table
+        reasons = [*row["flags"], *([row["reason"]] if row.get("reason") else [])]
+        if reasons:
+            execution = f"{label}, repeat {row['repeat']}, attempt {row['attempt']}"
+            remarks.append(Text(f"{execution}: {'; '.join(reasons)}"))
+    title = Text(f"{run.name}: {summary(run, rows)}", style="bold")
+    return Group(title, *([table] if rows else []), *remarks)
 
 
 def number(value: object, pattern: str) -> str:

@@ -1,0 +1,233 @@
+"""Curves of a measure over a factor: measured points, intervals, lines to compare with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from streambed.report import theme
+from streambed.report.data import Point, ReportData
+
+MEASURED, GUIDE, PUBLISHED = "measured", "guide", "published"
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A line to compare with, through (x, y) points; `series` None: it belongs to no curve."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    series: Any = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A value from the literature."""
+
+    x: Any
+    series: Any
+    value: float
+    source: str
+
+
+def curves(
+    data: ReportData,
+    points: Sequence[Point],
+    y_title: str,
+    guides: Sequence[Guide] = (),
+    published: Sequence[Published] = (),
+) -> Any:
+    """A chart of points with their guides; one panel per combination of the other factors."""
+    panels = list(dict.fromkeys(point.panel for point in points))
+    values = _values(data, points, guides, published, panels)
+    names = [name for name in dict.fromkeys(v["series"] for v in values) if name is not None]
+    for value in values:
+        value["rank"] = names.index(value["series"]) if value["series"] in names else 0
+    x = _x_axis(data, points)
+    y: Any = alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=True, nice=True))
+    layers = [
+        *_guide_layers(x, y, values),
+        *_measured_layers(data, x, y, y_title, names, values),
+        *_published_layers(x, y, values),
+    ]
+    several = len(panels) > 1
+    width, height = (
+        (theme.PANEL_WIDTH, theme.PANEL_HEIGHT) if several else (theme.WIDTH, theme.HEIGHT)
+    )
+    chart: Any = alt.layer(*layers).properties(width=width, height=height)
+    if several:
+        chart = chart.facet(
+            facet=alt.Facet("panel:N", sort=panels, header=alt.Header(title=None)),
+            columns=2,
+            data=alt.InlineData(values=values),
+        )
+    else:
+        chart = chart.properties(data=alt.InlineData(values=values))
+    return theme.apply(chart)
+
+
+def _x_axis(data: ReportData, points: Sequence[Point]) -> Any:
+    if data.x is None:
+        return alt.X("x:N", title=None, axis=alt.Axis(labels=False, ticks=False))
+    if not data.is_quantitative(data.x):
+        names = list(dict.fromkeys(point.x for point in points))
+        axis = alt.Axis(labelAngle=0)
+        return alt.X("x:N", title=data.label(data.x), sort=names, axis=axis)
+    levels = sorted({float(point.x) for point in points})
+    few = 0 < len(levels) <= 12
+    return alt.X(
+        "x:Q",
+        title=data.label(data.x),
+        scale=alt.Scale(domain=[0, max(levels)], nice=False),
+        axis=alt.Axis(grid=False, labelFlush=False, values=[0, *levels])
+        if few
+        else alt.Axis(grid=False),
+    )
+
+
+def _values(
+    data: ReportData,
+    points: Sequence[Point],
+    guides: Sequence[Guide],
+    published: Sequence[Published],
+    panels: Sequence[str],
+) -> list[dict[str, Any]]:
+    """One list for all layers: a faceted chart takes its data from one place."""
+
+    def name_of(series: Any) -> str | None:
+        return None if data.series is None else data.show(data.series, series)
+
+    values: list[dict[str, Any]] = [
+        {
+            "kind": MEASURED,
+            "x": point.x,
+            "y": point.median,
+            "series": name_of(point.series),
+            "panel": point.panel,
+            "low": point.low,
+            "high": point.high,
+            "n": point.n,
+        }
+        for point in points
+    ]
+    for panel in panels:
+        for guide in guides:
+            series = None if guide.series is None else name_of(guide.series)
+            values += [
+                {
+                    "kind": GUIDE,
+                    "x": x,
+                    "y": y,
+                    "series": series,
+                    "panel": panel,
+                    "text": guide.name,
+                    "last": index == len(guide.points) - 1,
+                }
+                for index, (x, y) in enumerate(guide.points)
+            ]
+        values += [
+            {
+                "kind": PUBLISHED,
+                "x": p.x,
+                "y": p.value,
+                "series": name_of(p.series) if p.series is not None else None,
+                "panel": panel,
+                "text": p.source,
+            }
+            for p in published
+        ]
+    return values
+
+
+def _of(kind: str) -> Any:
+    return alt.Chart().transform_filter(alt.datum.kind == kind)
+
+
+def _legend(data: ReportData) -> Any:
+    factor = data.factor(data.series)
+    return alt.Legend(title=(factor.name if factor else str(data.series)).replace("_", " "))
+
+
+def _colour(data: ReportData, names: list[str]) -> dict[str, Any]:
+    """Colour by series; nothing when there is one curve."""
+    if data.series is None:
+        return {}
+    scale = theme.scale_of(names, theme.PALETTE)
+    return {"color": alt.Color("series:N", scale=scale, legend=_legend(data))}
+
+
+def _measured_layers(
+    data: ReportData,
+    x: Any,
+    y: Any,
+    y_title: str,
+    names: list[str],
+    values: list[dict[str, Any]],
+) -> list[Any]:
+    colour = _colour(data, names)
+    plain = {} if colour else {"color": theme.PALETTE[0]}
+    base = _of(MEASURED)
+    tooltip = [
+        alt.Tooltip(
+            "x:Q" if data.is_quantitative(data.x) else "x:N", title=data.label(data.x or "")
+        ),
+        *([alt.Tooltip("series:N", title=data.label(data.series))] if data.series else []),
+        alt.Tooltip("y:Q", title="median", format=".4~g"),
+        alt.Tooltip("n:Q", title="repeats"),
+        *(
+            [
+                alt.Tooltip("low:Q", title="95 % from", format=".4~g"),
+                alt.Tooltip("high:Q", title="to", format=".4~g"),
+            ]
+            if any(value.get("low") is not None for value in values)
+            else []
+        ),
+    ]
+    layers = []
+    if data.is_quantitative(data.x):
+        scale = theme.rank_scale(len(names), theme.WIDTHS)
+        width = alt.StrokeWidth("rank:O", scale=scale, legend=None)
+        wide = {"strokeWidth": width} if colour else {}
+        layers.append(base.mark_line(**plain).encode(x=x, y=y, **colour, **wide))
+    if any(value.get("low") is not None for value in values):
+        bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, **plain)
+        layers.append(bars.encode(x=x, y=alt.Y("low:Q", title=y_title), y2="high:Q", **colour))
+    shaped: dict[str, Any] = {}
+    if colour:
+        shapes = theme.scale_of(names, theme.SHAPES)
+        sizes = theme.rank_scale(len(names), theme.SIZES)
+        shaped["shape"] = alt.Shape("series:N", scale=shapes, legend=_legend(data))
+        shaped["size"] = alt.Size("rank:O", scale=sizes, legend=None)
+    dots = base.mark_point(strokeWidth=2, opacity=1, **plain)
+    layers.append(dots.encode(x=x, y=y, tooltip=tooltip, **colour, **shaped))
+    return layers
+
+
+def _guide_layers(x: Any, y: Any, values: list[dict[str, Any]]) -> list[Any]:
+    """Dashed lines, named at their right end outside of the plot, in the colour of their curve."""
+    layers: list[Any] = []
+    guides = {(v["text"], v["series"], v["rank"]) for v in values if v["kind"] == GUIDE}
+    for text, series, rank in sorted(guides, key=lambda guide: guide[2]):
+        colour = theme.GREY if series is None else theme.nth(theme.PALETTE, rank)
+        base = alt.Chart().transform_filter(alt.FieldEqualPredicate(field="kind", equal=GUIDE))
+        base = base.transform_filter(alt.FieldEqualPredicate(field="text", equal=text))
+        line = base.mark_line(strokeDash=[6, 4], strokeWidth=1.4, color=colour)
+        layers.append(line.encode(x=x, y=y))
+        ends = base.transform_filter("datum.last").mark_text(
+            fontSize=11, align="left", baseline="middle", dx=10, color=colour
+        )
+        layers.append(ends.encode(x=x, y=y, text="text:N"))
+    return layers
+
+
+def _published_layers(x: Any, y: Any, values: list[dict[str, Any]]) -> list[Any]:
+    if not any(value["kind"] == PUBLISHED for value in values):
+        return []
+    marks = _of(PUBLISHED).mark_point(shape="cross", size=60, filled=True, color=theme.GREY)
+    tooltip = [
+        alt.Tooltip("text:N", title="published in"),
+        alt.Tooltip("series:N", title="curve"),
+        alt.Tooltip("y:Q", title="value"),
+    ]
+    return [marks.encode(x=x, y=y, tooltip=tooltip)]

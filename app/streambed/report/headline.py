@@ -1,0 +1,105 @@
+"""The result in one or two sentences, from the rows alone."""
+
+from collections.abc import Callable, Sequence
+
+from streambed.report.data import ReportData
+from streambed.results.row import Flat
+
+FOLLOWS_LINK = 0.95
+"""Link utilisation from which the image rate is the link's (its ceiling is about 0.976)."""
+
+
+def headline(data: ReportData) -> str:
+    """What a reader should take home; failed cells are always mentioned."""
+    if not data.rows:
+        return "Nothing has run yet."
+    failed = [row for row in data.rows if row["status"] != "ok"]
+    if not data.ok:
+        return f"No result: {_cells(len(failed))} did not end well."
+    parts = [
+        part
+        for pipeline in sorted(data.pipelines)
+        if pipeline in _HEADLINES
+        for part in _HEADLINES[pipeline](data.ok)
+    ]
+    if failed:
+        parts.append(
+            f"{len(failed)} of {len(data.rows)} results are missing because the cell failed or "
+            "was interrupted; the table says why."
+        )
+    flagged = [row for row in data.ok if row["flags"]]
+    if flagged:
+        flags = ", ".join(sorted({flag for row in flagged for flag in row["flags"]}))
+        parts.append(f"{_cells(len(flagged))} flagged: {flags.replace('_', ' ')}.")
+    return " ".join(parts)
+
+
+def _cells(count: int) -> str:
+    return f"{count} result{'s' if count != 1 else ''}"
+
+
+def _range(values: Sequence[float], pattern: str) -> str:
+    low, high = format(min(values), pattern), format(max(values), pattern)
+    return low if low == high else f"{low} to {high}"
+
+
+def _values(rows: Sequence[Flat], field: str) -> list[float]:
+    return [float(row[field]) for row in rows if row.get(field) is not None]
+
+
+def _streaming(rows: Sequence[Flat]) -> list[str]:
+    return [text for text in (_rate(rows), _real_time(rows), _accounted(rows)) if text]
+
+
+def _rate(rows: Sequence[Flat]) -> str:
+    used = _values(rows, "link_utilisation")
+    rates = _range(_values(rows, "image_rate_per_s"), ",.0f")
+    if not used:
+        return f"{rates} images per second came out classified."
+    share = _range([100 * value for value in used], ".1f")
+    if min(used) >= FOLLOWS_LINK:
+        return (
+            f"The link sets the pace: {rates} images per second came out classified, {share} % of "
+            "what the measured goodput can carry, so no other part is the bottleneck."
+        )
+    short = sum(value < FOLLOWS_LINK for value in used)
+    return (
+        f"{rates} images per second came out classified, {share} % of what the measured goodput "
+        f"can carry; in {short} of {len(used)} results something other than the link limits."
+    )
+
+
+def _real_time(rows: Sequence[Flat]) -> str:
+    ratios = [
+        row["micro_batch_mean_s"] / row["trigger_s"]
+        for row in rows
+        if row.get("micro_batch_mean_s") is not None
+    ]
+    if not ratios:
+        return ""
+    late = sum(ratio >= 1 for ratio in ratios)
+    if not late:
+        return (
+            "It runs in real time: a micro-batch took "
+            f"{_range([100 * ratio for ratio in ratios], '.0f')} % of its trigger on average."
+        )
+    return (
+        f"In {late} of {len(ratios)} results a micro-batch took longer than its trigger, up to "
+        f"{max(ratios):.1f} times."
+    )
+
+
+def _accounted(rows: Sequence[Flat]) -> str:
+    images = sum(row["images"] or 0 for row in rows)
+    lost, twice = sum(_values(rows, "lost")), sum(_values(rows, "duplicates"))
+    accuracy = _values(rows, "accuracy")
+    if not lost and not twice:
+        account = f"All {images:,} images were accounted for"
+    else:
+        account = f"Of {images:,} images {lost:,.0f} were lost and {twice:,.0f} came out twice"
+    if not accuracy:
+        return f"{account}."
+    return f"{account}; {_range([100 * value for value in accuracy], '.1f')} % of labels are right."
+
+
+_HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {"streaming": _streaming}
