@@ -73,7 +73,7 @@ def measures(
     try:
         found, _ = streaming_measures(
             appends_of(raw, cell.images),
-            Batches.of_events(seen.batches),
+            Batches.of_events(b for b in seen.batches if b["started_at"] >= sending.first_send_at),
             sending,
             trigger_s=cell.streaming.trigger_s,
             warm_up_triggers=cell.warm_up.triggers,

@@ -16,7 +16,8 @@ from streambed import link
 from streambed.experiment.cells import Cell
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import Placement
-from streambed.gates import Reading, accounting, contention, driver, goodput, trigger
+from streambed.gates import Reading, accounting, contention, driver, trigger
+from streambed.gates import goodput as goodputs
 from streambed.runner import services, shaping
 from streambed.runner.display import Display
 from streambed.runner.failure import CellFailure
@@ -48,7 +49,7 @@ class Observed:
     batches: list[Event] = field(default_factory=list)
     submitted_at: float | None = None
     first_result_at: float | None = None
-    goodput: goodput.Goodput | None = None
+    goodput: goodputs.Goodput | None = None
     readings: list[Reading] = field(default_factory=list)
     steal: float | None = None
     cpu_pressure: float | None = None
@@ -122,7 +123,7 @@ class StreamingCell:
                 "result_topic": results,
                 "first_id": 0,
                 "count": self._cell.images,
-                "warm_up": [{"first_id": PRIME_FIRST_ID, "count": prime}] if prime else [],
+                "warm_up": [{"first": PRIME_FIRST_ID, "count": prime}] if prime else [],
                 "reference": self._model.reference_on_node,
                 "dataset": self._model.dataset_on_node,
                 "raw_path": f"{RUN_DIR}/{self._name}.npz",
@@ -223,12 +224,12 @@ class StreamingCell:
             await shaping.set_rate(self._fleet, rate)
         state = await shaping.show(self._client)
         # After the cell nothing is set again: what is there now is what the images went through.
-        measured = await goodput.measure(self._client, self._master, rate)
+        measured = await goodputs.measure(self._client, self._master, rate)
         tolerance = self._cell.gates.goodput_tolerance
-        self.observed.readings += goodput.judge(measured, rate, state["mtu_bytes"], tolerance, when)
+        self.observed.readings += goodputs.judge(measured, rate, state["mtu_bytes"], tolerance, when)
         if when == "before":
             self.observed.goodput = measured
-            self.observed.readings.append(await goodput.management_is_unshaped(self._client))
+            self.observed.readings.append(await goodputs.management_is_unshaped(self._client))
 
     async def _measured_phase(self, collect: Program, classify: Program) -> None:
         images, _ = self._topics

@@ -1,0 +1,30 @@
+"""One bed for all system tests: brought up once by the command line, taken down and looked after.
+
+Everything goes through `./streambed` and the nodes themselves, as a user would do it.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.tools import Bed, free_prefix, leftovers, streambed
+
+# The bed of the tests must not meet one that the user has up.
+os.environ["STREAMBED_BED_PREFIX"] = free_prefix()
+
+
+@pytest.fixture(scope="session")
+def bed() -> Iterator[Bed]:
+    """The duo bed, up and verified; gone at the end, with nothing left behind."""
+    streambed("up", "-i", "inventory/duo")
+    yield Bed("inventory/duo")
+    streambed("down", "-i", "inventory/duo")
+    assert leftovers("duo") == []
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the runs of the tests are kept."""
+    return tmp_path_factory.mktemp("results")

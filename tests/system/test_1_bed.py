@@ -1,0 +1,146 @@
+"""A bed's life, by the command line: up, again, interrupted, stopped, side by side."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from streambed import paths
+from tests.system.tools import (
+    PODMAN,
+    Bed,
+    free_prefix,
+    leftovers,
+    line_with,
+    start,
+    streambed,
+)
+
+
+def test_every_node_is_running_and_the_bed_verified(bed: Bed) -> None:
+    status = json.loads(streambed("status", "-i", bed.path, "--json").stdout)
+    assert status["stage"] == "verified"
+    assert {node["node"]: node["state"] for node in status["nodes"]} == {
+        "client": "running",
+        "cloud": "running",
+    }
+
+
+def _playbook(*options: str) -> str:
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "inventory/duo", "ansible/site.yml", *options],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _changes(recap: str) -> list[str]:
+    return [line for line in recap.splitlines() if "changed=" in line and "changed=0" not in line]
+
+
+def test_the_playbook_by_hand_finds_nothing_to_change(bed: Bed) -> None:
+    assert _changes(_playbook()) == []
+
+
+def test_check_mode_works_and_foretells_a_change(bed: Bed) -> None:
+    assert _changes(_playbook("--check", "--diff")) == []
+    bed.root("client", "rm /etc/streambed/link.json")
+    assert _changes(_playbook("--check", "--diff")) != []
+    assert _changes(_playbook()) != []
+    assert "link.json" in bed.root("client", "ls /etc/streambed")
+
+
+def test_keys_are_for_their_owner_only(bed: Bed) -> None:
+    folder = paths.ROOT / ".streambed" / "duo"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    key = folder / "ssh" / "id_ed25519"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    ignored = subprocess.run(
+        ["git", "-C", str(paths.ROOT), "check-ignore", "-q", str(key)], check=False
+    )
+    assert ignored.returncode == 0
+
+
+def test_a_command_on_a_node_keeps_its_exit_status(bed: Bed) -> None:
+    assert streambed("ssh", "-i", bed.path, "cloud", "hostname").stdout.strip() == "cloud"
+    streambed("ssh", "-i", bed.path, "cloud", "exit 7", status=7)
+
+
+def test_nodes_reach_nothing_outside_of_the_bed(bed: Bed) -> None:
+    """A route to the world would be a way around the shaped link, and an update in mid-run."""
+    said = bed.root("client", "ip route get 198.51.100.1 2>&1 || true")
+    assert "unreachable" in said.lower(), said
+
+
+def test_up_mends_a_stopped_node_and_comes_back_after_a_kill(bed: Bed) -> None:
+    name = f"streambed-{paths.clone_hash('duo')}-client"
+    subprocess.run([*PODMAN, "stop", "-t", "5", name], check=True, capture_output=True)
+    killed = start("up", "-i", bed.path)
+    line_with(killed, "provision")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    streambed("up", "-i", bed.path)
+    streambed("verify", "-i", bed.path)
+
+
+def test_a_second_bed_lives_beside_the_first_until_it_is_taken_down(
+    bed: Bed, tmp_path: Path
+) -> None:
+    other = tmp_path / "small"
+    other.mkdir()
+    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
+    hosts["all"]["vars"]["bed_name"] = "tiny"
+    hosts["all"]["vars"]["bed_state_dir"] = str(paths.ROOT / ".streambed" / "tiny")
+    for host, cpus in (("client", 0.3), ("cloud", 0.5)):
+        hosts["all"]["hosts"][host] |= {"cpus": cpus, "memory": "1 GiB"}
+    (other / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (other / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    env = {"STREAMBED_BED_PREFIX": free_prefix()}
+    try:
+        interrupted = start("up", "-i", str(other), env=env)
+        line_with(interrupted, "creating")
+        os.killpg(interrupted.pid, signal.SIGINT)
+        assert interrupted.wait(60) != 0
+        said = streambed("status", "-i", str(other), "--json", env=env).stdout
+        assert json.loads(said)["stage"] != "verified"
+    finally:
+        streambed("down", "-i", str(other), env=env)
+    assert leftovers("tiny") == []
+    assert json.loads(streambed("status", "-i", bed.path, "--json").stdout)["stage"] == "verified"
+
+
+def test_a_subnet_that_is_taken_is_refused_by_name(bed: Bed, tmp_path: Path) -> None:
+    other = tmp_path / "clash"
+    other.mkdir()
+    hosts = (paths.ROOT / "inventory/duo/hosts.yml").read_text()
+    (other / "hosts.yml").write_text(hosts.replace("bed_name: duo", "bed_name: clash"))
+    (other / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    said = streambed("up", "-i", str(other), status=1).stderr
+    assert os.environ["STREAMBED_BED_PREFIX"] in said
+    assert "STREAMBED_BED_PREFIX" in said
+    assert leftovers("clash") == []
+
+
+@pytest.mark.parametrize(("key", "value"), [("cpus", 64), ("memory", "4096 GiB")])
+def test_more_than_the_host_has_is_refused_with_the_arithmetic(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
+    hosts["all"]["vars"]["bed_name"] = "huge"
+    hosts["all"]["hosts"]["cloud"][key] = value
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (tmp_path / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    env = {"STREAMBED_BED_PREFIX": free_prefix()}
+    said = streambed("up", "-i", str(tmp_path), env=env, status=1).stderr
+    assert "cloud" in said
+    assert leftovers("huge") == []

@@ -1,0 +1,128 @@
+"""The first experiment on a real bed: every cell counts, the report shows it, a kill loses nothing."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.tools import Bed, line_with, rows, start, streambed
+
+QUICK = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
+
+
+@pytest.fixture(scope="module")
+def small(bed: Bed, results: Path) -> list[dict[str, Any]]:
+    """The rows of `experiments/small.yml`, run in full."""
+    streambed("run", "small", "-i", bed.path, "--results", str(results))
+    return rows(results, "small")
+
+
+def test_every_cell_of_the_matrix_is_there_and_ok(small: list[dict[str, Any]]) -> None:
+    levels = sorted((row["bandwidth_mbit_per_s"], row["trigger_s"]) for row in small)
+    assert levels == [(10, 1), (10, 2), (100, 1), (100, 2)]
+    assert [row["status"] for row in small] == ["ok"] * 4, [row["reason"] for row in small]
+
+
+def test_every_image_came_out_once_with_the_right_label(small: list[dict[str, Any]]) -> None:
+    for row in small:
+        assert (row["lost"], row["duplicates"], row["mismatches"]) == (0, 0, 0)
+        assert row["accuracy"] >= 0.97
+        assert row["images"] > 8 * row["trigger_s"] * 0.9 * row["image_rate_per_s"]
+
+
+def test_the_link_is_used_up_in_real_time(small: list[dict[str, Any]]) -> None:
+    """The ceiling with an 8-byte key is 0.976; more would mean that backlog was counted."""
+    for row in small:
+        assert 0.95 <= row["link_utilisation"] <= 1.0, row
+        assert row["micro_batch_mean_s"] < row["trigger_s"], row
+        assert row["payload_bytes"] == 784
+
+
+def test_goodput_was_measured_both_ways_before_and_after(small: list[dict[str, Any]]) -> None:
+    for row in small:
+        expected = row["bandwidth_mbit_per_s"] * (1500 - 52) / (1500 + 14)
+        for name in ("goodput_up_mbit_per_s", "goodput_down_mbit_per_s"):
+            assert row[name] == pytest.approx(expected, rel=0.02)
+        for direction in ("up", "down"):
+            for when in ("before", "after"):
+                assert row["gates"][f"goodput_{direction}_{when}"]["ok"]
+        assert row["gates"]["management_unshaped"]["ok"]
+
+
+def test_nothing_is_shaped_and_nothing_runs_after_a_run(
+    bed: Bed, small: list[dict[str, Any]]
+) -> None:
+    state = json.loads(bed.root("client", "streambed-link show --json"))
+    assert (state["up"], state["down"]) == (None, None)
+    for node in ("client", "cloud"):
+        assert bed.root(node, "pgrep -fa '[s]treambed.pipelines' || true") == ""
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(
+    small: list[dict[str, Any]], results: Path, tmp_path: Path
+) -> None:
+    said = streambed("report", "small", "--results", str(results), "--output", str(tmp_path))
+    page = Path(said.stdout.strip())
+    text = page.read_text()
+    assert page.is_relative_to(tmp_path)
+    assert 'src="http' not in text
+    assert 'href="http' not in text
+    for suffix in ("png", "svg", "csv"):
+        assert len(list(tmp_path.rglob(f"*.{suffix}"))) >= 2
+    for png in tmp_path.rglob("*.png"):
+        assert png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_manifest_says_what_ran_and_holds_no_secret(
+    bed: Bed, small: list[dict[str, Any]], results: Path
+) -> None:
+    (path,) = results.glob("small-*/manifest.json")
+    facts = json.loads(path.read_text())["facts"]
+    assert facts["nodes"]["duo"]["cloud"]["cpu_quota"] == pytest.approx(1.6)
+    assert facts["versions"]["duo"]["cloud"]["packages"]["chainer"] == "7.8.1"
+    assert facts["effective"]["spark"]["spark.sql.adaptive.enabled"] == "false"
+    key = Path(bed.inventory.node("client").key_file or "").read_text()
+    assert key.splitlines()[1] not in path.read_text()
+
+
+def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
+    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    killed = start(*command, "--repeats", "2")
+    line_with(killed, "cell 2/2")
+    line_with(killed, "classifying")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    before = rows(tmp_path, "small", "--all")
+    assert [row["status"] for row in before] == ["ok", "interrupted"]
+    streambed(*command, "--repeats", "2", "--resume")
+    after = rows(tmp_path, "small", "--all")
+    assert [row["status"] for row in after] == ["ok", "interrupted", "ok"]
+    assert after[0] == before[0]
+    assert len(rows(tmp_path, "small")) == 2
+    other = (*command[:-1], "trigger=2 s", "--resume")
+    said = streambed(*other, status=1).stderr
+    assert "trigger" in said
+
+
+def test_the_broker_may_run_on_the_client(bed: Bed, tmp_path: Path) -> None:
+    streambed(
+        *("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK),
+        *("--set", "broker_on=client"),
+    )
+    (row,) = rows(tmp_path, "small")
+    assert (row["status"], row["broker_on"], row["lost"]) == ("ok", "client", 0)
+    assert "inactive" in bed.root("client", "systemctl is-active kafka || true")
+
+
+def test_an_interrupted_run_is_a_row_and_leaves_the_bed_usable(bed: Bed, tmp_path: Path) -> None:
+    running = start("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    line_with(running, "classifying")
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(60) == 130
+    (row,) = rows(tmp_path, "small")
+    assert row["status"] == "interrupted"
+    state = json.loads(bed.root("client", "streambed-link show --json"))
+    assert (state["up"], state["down"]) == (None, None)

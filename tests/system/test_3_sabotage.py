@@ -1,0 +1,168 @@
+"""Each gate bites: what is wrong behind the runner's back ends in a row that says so."""
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.tools import Bed, line_with, rows, start, until
+
+# A short cell with a link that leaves the machine idle.
+CELL = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
+CLASSIFY = "/opt/streambed/app/streambed/pipelines/classify.py"
+
+
+def _sabotaged(
+    bed: Bed, results: Path, act: Callable[[], object], *options: str
+) -> dict[str, Any]:
+    """Run one cell, act while images are being classified, and return its row."""
+    running = start("run", "small", "-i", bed.path, "--results", str(results), *CELL, *options)
+    try:
+        line_with(running, "classifying")
+        act()
+        assert running.stderr is not None
+        said = running.stderr.read()
+        assert "Traceback" not in said, said
+        running.wait(300)
+    finally:
+        running.kill()
+        running.wait()
+    (row,) = rows(results, "small")
+    return row
+
+
+def test_another_rate_set_in_mid_cell_fails_the_goodput(bed: Bed, tmp_path: Path) -> None:
+    faster = (
+        "tc class change dev eth0 parent 1: classid 1:10 htb "
+        "rate 12mbit ceil 12mbit burst 15000 cburst 15000 quantum 1514"
+    )
+    row = _sabotaged(bed, tmp_path, lambda: bed.root("client", faster))
+    assert row["status"] == "failed"
+    assert not row["gates"]["goodput_up_after"]["ok"]
+    assert row["gates"]["goodput_down_after"]["ok"]
+    assert "goodput_up_after" in row["reason"]
+
+
+def _on_results(code: str) -> str:
+    """Code on the broker's node with `topic`, `consumer` and `address` of the cell under way."""
+    return textwrap.dedent(
+        """
+        import sys, time
+        from confluent_kafka import Consumer, Producer, TopicPartition, OFFSET_BEGINNING
+        from confluent_kafka.admin import AdminClient
+        from streambed.pipelines.records import decode
+        address = sys.argv[1] + ":9092"
+        admin = AdminClient({"bootstrap.servers": address})
+        (topic,) = [t for t in admin.list_topics().topics if t.startswith("results-")]
+        consumer = Consumer({"bootstrap.servers": address, "group.id": "sabotage"})
+        """
+    ) + textwrap.dedent(code)
+
+
+def test_a_dropped_result_is_lost(bed: Bed, tmp_path: Path) -> None:
+    """Records are deleted from the topic while the collector is frozen."""
+    broker = bed.inventory.node("cloud")
+
+    def drop() -> None:
+        pid = until(lambda: bed.program_pid("cloud", "collect"), "the collector")
+        bed.root("cloud", f"kill -STOP {pid}")
+        try:
+            code = _on_results("""
+                begin = consumer.get_watermark_offsets(TopicPartition(topic, 0))[1]
+                end = begin
+                while end < begin + 3:
+                    time.sleep(0.1)
+                    end = consumer.get_watermark_offsets(TopicPartition(topic, 0))[1]
+                (done,) = admin.delete_records([TopicPartition(topic, 0, end)]).values()
+                done.result()
+            """)
+            bed.python("cloud", code, broker.bed_address)
+        finally:
+            bed.root("cloud", f"kill -CONT {pid}")
+
+    row = _sabotaged(bed, tmp_path, drop)
+    assert row["status"] == "failed"
+    assert row["lost"] > 0
+    assert "images_lost" in row["reason"]
+
+
+def test_a_doubled_result_is_counted_and_fails(bed: Bed, tmp_path: Path) -> None:
+    broker = bed.inventory.node("cloud")
+    code = _on_results("""
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        while True:
+            message = consumer.poll(30)
+            record = decode(message.value())
+            if record.ids[0] < 1 << 62:  # not a warm-up image
+                break
+        producer = Producer({"bootstrap.servers": address})
+        producer.produce(topic, message.value())
+        assert producer.flush(30) == 0
+    """)
+    row = _sabotaged(bed, tmp_path, lambda: bed.python("cloud", code, broker.bed_address))
+    assert row["status"] == "failed"
+    assert row["duplicates"] > 0
+    assert row["lost"] == 0
+    assert "results_duplicate" in row["reason"]
+
+
+LIAR = '''
+"""A model that is right offline and swaps a label now and then inside Spark."""
+import sys
+import numpy as np
+
+
+class Liar:
+    def __init__(self, weights):
+        self._in_spark = "pyspark" in sys.modules
+
+    def predict(self, images):
+        labels = images.reshape(len(images), -1).sum(axis=1, dtype=np.int64) % 10
+        if self._in_spark:
+            labels[0] = (labels[0] + 1) % 10
+        return labels.astype(np.int32)
+'''
+
+
+def test_a_swapped_label_is_seen_against_the_offline_reference(bed: Bed, tmp_path: Path) -> None:
+    model = tmp_path / "liar.py"
+    model.write_text(LIAR)
+    row = _sabotaged(bed, tmp_path, lambda: None, "--set", f"model={model}:Liar")
+    assert row["status"] == "failed"
+    assert row["mismatches"] > 0
+    assert "labels_as_offline" in row["reason"]
+
+
+@pytest.fixture
+def deaf_to_the_trigger(bed: Bed) -> Iterator[None]:
+    """A classifier on the node that fires five times as often as it is told."""
+    bed.root("cloud", f"cp --preserve=all {CLASSIFY} /root/classify.py")
+    bed.root("cloud", f"sed -i 's/spec.trigger_s \\* 1000/spec.trigger_s * 200/' {CLASSIFY}")
+    assert "* 200" in bed.root("cloud", f"cat {CLASSIFY}")
+    yield
+    bed.root("cloud", f"cp --preserve=all /root/classify.py {CLASSIFY}; rm /root/classify.py")
+
+
+@pytest.mark.usefixtures("deaf_to_the_trigger")
+def test_a_trigger_that_does_not_act_fails(bed: Bed, tmp_path: Path) -> None:
+    # At 2 s there is time to spare for batches in between.
+    row = _sabotaged(bed, tmp_path, lambda: None, "--set", "trigger=2 s")
+    assert row["status"] == "failed"
+    assert not row["gates"]["trigger_acts"]["ok"]
+
+
+def test_a_producer_that_starves_is_flagged(bed: Bed, tmp_path: Path) -> None:
+    """It had headroom when it was probed, and is then kept from its processor half of the time."""
+
+    def starve() -> None:
+        pid = until(lambda: bed.program_pid("client", "produce"), "the producer")
+        bed.root(
+            "client",
+            f"for i in 1 2 3 4; do kill -STOP {pid}; sleep 1.5; kill -CONT {pid}; sleep 1; done",
+        )
+
+    row = _sabotaged(bed, tmp_path, starve)
+    assert "driver_bound" in row["flags"]
+    assert not row["gates"]["driver_filled_link"]["ok"]

@@ -1,0 +1,150 @@
+"""What the system tests use: the command line, the nodes as root, and a look at the host."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streambed import inventory, paths
+
+T = TypeVar("T")
+
+LAUNCHER = str(paths.ROOT / "streambed")
+PODMAN = ["podman"] if os.geteuid() == 0 else ["sudo", "-n", "podman"]
+RUN_TIMEOUT_S = 900
+
+
+def streambed(
+    *arguments: str, status: int = 0, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `./streambed` to its end; its exit status must be `status`."""
+    done = subprocess.run(
+        [LAUNCHER, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        env=os.environ | (env or {}),
+        cwd="/",  # the launcher works from anywhere
+        check=False,
+    )
+    said = f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"exit status {done.returncode}, not {status}:\n{said}"
+    assert "Traceback" not in said, said
+    return done
+
+
+def start(*arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    """Start `./streambed` in a process group of its own and go on."""
+    return subprocess.Popen(
+        [LAUNCHER, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | (env or {}),
+        start_new_session=True,
+    )
+
+
+def until(condition: Callable[[], T | None], what: str, timeout_s: float = 120) -> T:
+    """Wait for something true."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"waited {timeout_s:g} s in vain for {what}")
+
+
+def line_with(process: "subprocess.Popen[str]", text: str) -> str:
+    """Read what `./streambed` says until a line holds `text`."""
+    assert process.stderr is not None
+    seen = []
+    for line in process.stderr:
+        seen.append(line)
+        if text in line:
+            return line
+    raise AssertionError(f"{text!r} was never said:\n{''.join(seen)}")
+
+
+def rows(results: Path, run: str, *options: str) -> list[dict[str, Any]]:
+    """`results RUN --json`."""
+    done = streambed("results", run, "--results", str(results), "--json", *options)
+    parsed: list[dict[str, Any]] = json.loads(done.stdout)
+    return parsed
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A bed of the tests, as its inventory describes it."""
+
+    path: str
+
+    @property
+    def inventory(self) -> inventory.Inventory:
+        """The nodes."""
+        return inventory.load(self.path)
+
+    def root(self, node: str, script: str, *, check: bool = True) -> str:
+        """Run a shell script as root on a node, over SSH."""
+        done = subprocess.run(
+            [LAUNCHER, "ssh", "-i", self.path, node, script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{node}: {script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def python(self, node: str, code: str, *arguments: str) -> str:
+        """Run Python of the node's environment, with the application on its path."""
+        command = "cd /opt/streambed/app && /opt/streambed/venv/bin/python -"
+        done = subprocess.run(
+            [LAUNCHER, "ssh", "-i", self.path, node, f"{command} {' '.join(arguments)}"],
+            input=code,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{node}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def program_pid(self, node: str, program: str) -> str | None:
+        """Process id of a node program, or None while it does not run."""
+        found = self.root(
+            node, f"pgrep -o -f 'streambed.pipelines [{program[0]}]{program[1:]}'", check=False
+        )
+        return found.strip() or None
+
+
+def free_prefix() -> str:
+    """Three octets of a /24 that nothing on this host uses."""
+    taken = subprocess.run(
+        ["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True
+    ).stdout
+    for third in range(100, 250):
+        if f"10.83.{third}." not in taken:
+            return f"10.83.{third}"
+    raise AssertionError("no free subnet in 10.83.100.0 to 10.83.249.0")
+
+
+def leftovers(bed_name: str) -> list[str]:
+    """Whatever of a bed of this clone is still on the host: containers, networks, links."""
+    mark = paths.clone_hash(bed_name)
+    listings = {
+        "container": [*PODMAN, "ps", "--all", "--format", "{{.Names}}"],
+        "network": [*PODMAN, "network", "ls", "--format", "{{.Name}}"],
+        "volume": [*PODMAN, "volume", "ls", "--format", "{{.Name}}"],
+        "link": ["ip", "-o", "link"],
+        "process": ["pgrep", "-a", "-f", mark],
+    }
+    found = []
+    for kind, command in listings.items():
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        found += [f"{kind}: {line}" for line in done.stdout.splitlines() if mark in line]
+    return found
