@@ -26,12 +26,13 @@ unshare --mount mount -t overlay overlay \
 
 
 def podman_answers() -> Finding:
-    """Podman, with our settings, by asking it."""
+    """Podman, with our settings, by asking for something that opens its storage."""
     need = "podman 4.3 or later, as root"
     try:
-        version = podman.call("version", "--format", "{{.Client.Version}}")
+        version = podman.call("info", "--format", "{{.Version.Version}}")
     except StreambedError as error:
-        return Finding("podman", need, error.message, State.MISSING, "apt-get install podman")
+        mend = error.hint or "podman info; its storage must be on ext4 or xfs"
+        return Finding("podman", need, error.message, State.MISSING, mend)
     return judge_podman(version)
 
 

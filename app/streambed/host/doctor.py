@@ -54,9 +54,8 @@ def examine() -> list[Finding]:
     script = kernel.render_script(kernel.FEATURES)
     answers = kernel.parse_answers(root.run_script(script).stdout) if may else None
     findings += kernel.judge(kernel.FEATURES, answers)
-    images = 0
-    if may and findings[4].state is State.OK:
-        images = containers.image_bytes()
+    answers_well = any(one.name == "podman" and one.state is State.OK for one in findings)
+    images = containers.image_bytes() if answers_well else 0
     here = room.machine(containers.STORAGE, image_bytes=images)
     findings += capacity.judge(room.demands(beds), here)
     findings += _as_root(may, "subnets", "free subnets", lambda: containers.subnets(beds))
