@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.system.tools import Bed, free_prefix, leftovers, streambed
 
 # The bed of the tests must not meet one that the user has up.

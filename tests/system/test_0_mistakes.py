@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.system.tools import streambed
 
 
@@ -55,7 +54,7 @@ def test_an_unknown_option_is_a_usage_error() -> None:
     "command",
     [
         *("demo", "test", "doctor", "up", "verify", "status", "ssh", "down", "plan", "run"),
-        *("results", "report", "compare", "artifacts", "clean"),
+        *("results", "report", "compare", "artifacts", "clean", "lock"),
     ],
 )
 def test_every_command_has_help(command: str) -> None:

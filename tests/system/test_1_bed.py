@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from streambed import paths
 from tests.system.tools import (
     PODMAN,
     Bed,
@@ -20,6 +18,8 @@ from tests.system.tools import (
     start,
     streambed,
 )
+
+from streambed import paths
 
 
 def test_every_node_is_running_and_the_bed_verified(bed: Bed) -> None:

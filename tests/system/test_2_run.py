@@ -1,4 +1,4 @@
-"""The first experiment on a real bed: every cell counts, the report shows it, a kill loses nothing."""
+"""The first experiment on a real bed: every cell counts, and a kill loses nothing."""
 
 import json
 import os
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.system.tools import Bed, line_with, rows, start, streambed
 
 QUICK = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.system.tools import Bed, line_with, rows, start, until
 
 # A short cell with a link that leaves the machine idle.
@@ -14,9 +13,7 @@ CELL = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
 CLASSIFY = "/opt/streambed/app/streambed/pipelines/classify.py"
 
 
-def _sabotaged(
-    bed: Bed, results: Path, act: Callable[[], object], *options: str
-) -> dict[str, Any]:
+def _sabotaged(bed: Bed, results: Path, act: Callable[[], object], *options: str) -> dict[str, Any]:
     """Run one cell, act while images are being classified, and return its row."""
     running = start("run", "small", "-i", bed.path, "--results", str(results), *CELL, *options)
     try:

@@ -38,6 +38,15 @@ def artifacts(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--upgrade", is_flag=True, help="Take newer versions where the pins allow them.")
+def lock(upgrade: bool) -> None:
+    """Make the lock files anew after a change of versions (for who changes Streambed)."""
+    from streambed import artifacts as cache
+
+    cache.relock(upgrade=upgrade)
+
+
+@click.command()
 @click.option("--yes", is_flag=True, help="Remove, do not only list.")
 def clean(yes: bool) -> None:
     """List what is cached on this machine (downloads, environments, images), or remove it."""
@@ -46,4 +55,4 @@ def clean(yes: bool) -> None:
     cleaning.run(remove=yes)
 
 
-COMMANDS = (doctor, test, artifacts, clean)
+COMMANDS = (doctor, test, artifacts, clean, lock)

@@ -225,8 +225,9 @@ class StreamingCell:
         state = await shaping.show(self._client)
         # After the cell nothing is set again: what is there now is what the images went through.
         measured = await goodputs.measure(self._client, self._master, rate)
-        tolerance = self._cell.gates.goodput_tolerance
-        self.observed.readings += goodputs.judge(measured, rate, state["mtu_bytes"], tolerance, when)
+        self.observed.readings += goodputs.judge(
+            measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
+        )
         if when == "before":
             self.observed.goodput = measured
             self.observed.readings.append(await goodputs.management_is_unshaped(self._client))
