@@ -28,7 +28,7 @@ def _interrupted_while_running(log: Path) -> None:
         log.open("wb") as stream,
         processes.running(["sh", "-c", "sleep 300 & echo $!; wait"], bed_id="test-end", log=stream),
     ):
-        wait_until(lambda: log.read_text(), timeout_s=5, what="the command to start")
+        wait_until(log.read_text, timeout_s=5, what="the command to start")
         raise KeyboardInterrupt
 
 

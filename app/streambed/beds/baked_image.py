@@ -10,10 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
-
 from streambed import artifacts, paths
-from streambed.beds import base_image, image_inputs, locks, playbook, podman
+from streambed.beds import (
+    bake_door,
+    base_image,
+    image_inputs,
+    locks,
+    playbook,
+    podman,
+    processes,
+)
 
 REPOSITORY = "localhost/streambed-node"
 
@@ -21,13 +27,6 @@ LABEL_OWNER = "streambed.bake.process"
 """On a container that is being baked: the process it belongs to, as `pid start-time`."""
 
 _PLAYBOOK = paths.ROOT / "ansible" / "bake.yml"
-
-# The connection plugin calls an executable, without arguments of ours; it also wants to write
-# through `podman mount`, which a caller who is not root could not.
-_WRAPPER = """#!/bin/sh
-[ "$1" != mount ] || exit 1
-exec {command} "$@"
-"""
 
 
 def name_if_there() -> str | None:
@@ -61,16 +60,18 @@ def ensure(say: Callable[[str], None]) -> str:
 
 
 def _bake(base: str, name: str) -> None:
-    with _container(base) as container:
-        with tempfile.TemporaryDirectory(prefix="streambed-bake-") as directory:
-            wrapper = Path(directory) / "podman"
-            wrapper.write_text(_WRAPPER.format(command=" ".join(podman.prefix())))
-            wrapper.chmod(0o755)
-            inventory = Path(directory) / "hosts.yml"
-            inventory.write_text(yaml.safe_dump(render_inventory(container, wrapper)))
-            log = paths.cache_dir() / "log" / "bake.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            playbook.run(_PLAYBOOK, inventory, bed_id=f"bake-{os.getpid()}", log=log)
+    bake_id = f"bake-{_identity(os.getpid())}"
+    with (
+        _container(base) as container,
+        tempfile.TemporaryDirectory(prefix="streambed-bake-") as directory,
+    ):
+        inventory = bake_door.open_door(container, Path(directory))
+        log = paths.cache_dir() / "log" / "bake.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            playbook.run(_PLAYBOOK, inventory, bed_id=bake_id, log=log)
+        finally:
+            processes.end_leftovers(bake_id)
         podman.call("exec", container, "sh", "-c", _CLEANING)
         podman.call("stop", "--time=0", container)
         # Named last and in one step: an image that has the name is whole.
@@ -79,21 +80,9 @@ def _bake(base: str, name: str) -> None:
 
 
 _CLEANING = (
-    "set -eu; rm -rf /root/.ansible /root/.cache /tmp/* /var/tmp/* /etc/ssh/ssh_host_*; "
-    "find /var/log -type f -delete; : > /etc/machine-id"
+    f"set -eu; rm -rf {bake_door.DIRECTORY} /run/sshd /root/.ansible /root/.cache /root/.ssh "
+    "/tmp/* /var/tmp/* /etc/ssh/ssh_host_*; find /var/log -type f -delete; : > /etc/machine-id"
 )
-
-
-def render_inventory(container: str, wrapper: Path) -> dict[str, object]:
-    """The inventory of the bake: one host, reached by podman itself, without sshd or systemd."""
-    host = {
-        "ansible_connection": "containers.podman.podman",
-        "ansible_host": container,
-        "ansible_user": "root",
-        "ansible_podman_executable": str(wrapper),
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
-    return {"all": {"children": {"bake": {"hosts": {"image": host}}}}}
 
 
 @contextmanager
