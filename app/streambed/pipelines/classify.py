@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming import StreamingQuery
 
 POLL_S = 0.2
-LEAN_JVM = "-XX:+UseSerialGC -Xss512k -XX:ReservedCodeCacheSize=128m"
+LEAN_JVM = "-XX:+UseSerialGC -Xss512k -XX:TieredStopAtLevel=1"
+"""The quick compiler only: a run of minutes never earns back what the optimising one costs."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A model as plain bytes: what the driver reads once, ships, and a worker builds and keeps.
 
 The protocol for a user's own model is a class in a Python file: `Class(weights)` gets the path of
-its weights file (None without one; it must read it at once) and has `predict(images: uint8[n, ...]) -> int[n]`. A method
-`scores(images) -> float[n, classes]`, where there is one, tells the offline reference how close a
-decision was.
+its weights file (None without one), which it must read at once, and has
+`predict(images: uint8[n, ...]) -> int[n]`. A method `scores(images) -> float[n, classes]`, where
+there is one, tells the offline reference how close a decision was.
 """
 
 import hashlib

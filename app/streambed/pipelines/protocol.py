@@ -15,12 +15,13 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from streambed.pipelines.errors import EXIT_BUG, EXIT_ENDED, EXIT_OK, ProgramError, SpecError
 from streambed.pipelines.spec import parse_line
 
 _emit_lock = threading.Lock()
+_events: TextIO = sys.stdout
 
 Program = Callable[[dict[str, Any], "Commands"], None]
 
@@ -29,8 +30,8 @@ def emit(event: str, **fields: Any) -> None:
     """Write one event line; NaN and infinity are refused, since they are no JSON."""
     line = json.dumps({"event": event, **fields}, separators=(",", ":"), allow_nan=False)
     with _emit_lock:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        _events.write(line + "\n")
+        _events.flush()
 
 
 def say(message: str) -> None:
@@ -110,9 +111,18 @@ def lead_own_group() -> None:
         os.setpgid(0, 0)
 
 
+def keep_stdout_for_events() -> None:
+    """Let whatever else is printed, by a library or a JVM started here, go to stderr."""
+    global _events  # noqa: PLW0603
+    sys.stdout.flush()
+    _events = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+
 def run_program(load: Callable[[], Program]) -> int:
     """Read the spec, run the program that `load` imports, and return its exit status."""
     lead_own_group()
+    keep_stdout_for_events()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: end(f"signal {got}"))
     try:

@@ -76,6 +76,8 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.ui.retainedExecutions": "1",
+        "spark.sql.ui.explainMode": "simple",
+        "spark.sql.maxPlanStringLength": "1000",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.streaming.numRecentProgressUpdates": "50",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
