@@ -30,7 +30,8 @@ FIT: dict[str, Any] = {
     "memory_bytes": 2**31,
     "disk_free_bytes": {"/opt": 2**32},
     "interface": "eth0",
-    "clock_offset_s": 0.1,
+    "clock": {"asked": 1000.0, "node": 1006.0},
+    "answered": 1007.0,  # slow, but not wrong
     "shaping_missing": [],
 }
 
@@ -65,7 +66,8 @@ def test_a_fit_node_is_not_refused() -> None:
         ({"memory_bytes": 2**30}, "1.0 GiB of memory"),
         ({"disk_free_bytes": {"/opt": 1}}, "free in /opt"),
         ({"interface": None}, "no interface carries 192.0.2.1"),
-        ({"clock_offset_s": -9.0}, "-9.0 s off"),
+        ({"clock": {"asked": 1000.0, "node": 991.0}}, "-9.0 s off"),
+        ({"clock": {"asked": 1000.0, "node": 1013.0}}, "+6.0 s off"),
         ({"shaping_missing": ["sch_htb"]}, "lacks sch_htb"),
     ],
 )
@@ -131,7 +133,7 @@ def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> 
     }
     assert preflight.not_in_place([wanted], observed) == []
     assert observed["users"]["root"]["home"] == "/root"
-    assert observed["clock_offset_s"] > 1e9
+    assert observed["clock"]["node"] > 1e9
 
 
 def test_kafka_uuid_is_stable_and_no_option() -> None:

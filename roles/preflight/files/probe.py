@@ -157,7 +157,6 @@ def units(names: list[str]) -> dict[str, str]:
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    now = time.time()
     return {
         "os": operating_system(),
         "architecture": platform.machine(),
@@ -167,7 +166,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "memory_bytes": memory_bytes(),
         "disk_free_bytes": {path: free_bytes(path) for path in ("/opt", "/var/lib")},
         "interface": interface(request["address"]),
-        "clock_offset_s": now - request["controller_time"],
+        "clock": {"asked": request["controller_time"], "node": time.time()},
         "shaping_missing": missing_shaping() if request["shaping"] else [],
         "packages": packages(),
         "users": {name: user(name) for name in request["users"]},
