@@ -23,8 +23,11 @@ from streambed.beds import (
 
 REPOSITORY = "localhost/streambed-node"
 
-LABEL_OWNER = "streambed.bake.process"
-"""On a container that is being baked: the process it belongs to, as `pid start-time`."""
+_LABEL = "streambed.image=node"
+
+_WORK_NAME = "streambed-bake-"
+"""A container being baked: this, then the identity of the process it belongs to. By name, since
+labels go on into the image, and from there to every node."""
 
 _PLAYBOOK = paths.ROOT / "ansible" / "bake.yml"
 
@@ -75,7 +78,9 @@ def _bake(base: str, name: str) -> None:
         podman.call("exec", container, "sh", "-c", _CLEANING)
         podman.call("stop", "--time=0", container)
         # Named last and in one step: an image that has the name is whole.
-        image = podman.call("commit", "--quiet", "--change=CMD /sbin/init", container)
+        image = podman.call(
+            "commit", "--quiet", "--change=CMD /sbin/init", f"--change=LABEL {_LABEL}", container
+        )
         podman.call("tag", image, name)
 
 
@@ -93,7 +98,7 @@ def _container(base: str) -> Iterator[str]:
         "--network=none",
         "--hostname=image",
         *podman.LIMITS,
-        f"--label={LABEL_OWNER}={_identity(os.getpid())}",
+        f"--name={_WORK_NAME}{_identity(os.getpid())}",
         base,
         "sleep",
         "infinity",
@@ -107,15 +112,12 @@ def _container(base: str) -> Iterator[str]:
 
 def _remove_leftovers() -> None:
     """Remove what killed bakes left: containers of dead processes, images never named."""
-    template = '{{.ID}} {{index .Labels "' + LABEL_OWNER + '"}}'
-    rows = podman.call("ps", "--all", f"--filter=label={LABEL_OWNER}", f"--format={template}")
-    for row in rows.splitlines():
-        container, _, owner = row.partition(" ")
+    names = podman.call("ps", "--all", f"--filter=name=^{_WORK_NAME}", "--format={{.Names}}")
+    for name in names.split():
+        owner = name.removeprefix(_WORK_NAME)
         if owner != _identity(int(owner.split("-")[0])):
-            podman.call("rm", "--force", "--time=0", container)
-    unnamed = podman.call(
-        "images", "--quiet", "--filter=dangling=true", f"--filter=label={LABEL_OWNER}"
-    )
+            podman.call("rm", "--force", "--time=0", name)
+    unnamed = podman.call("images", "--quiet", "--filter=dangling=true", f"--filter=label={_LABEL}")
     for image in sorted(set(unnamed.split())):
         # Another clone may just be about to name it, or a container still uses it.
         podman.attempt("rmi", image)
