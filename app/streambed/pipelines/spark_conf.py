@@ -83,8 +83,9 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(placement.arrow_batch_images),
     }
+    # Said either way: a node's spark-defaults.conf may have switched it on.
+    conf["spark.eventLog.enabled"] = "false" if placement.event_log_dir is None else "true"
     if placement.event_log_dir is not None:
-        conf["spark.eventLog.enabled"] = "true"
         conf["spark.eventLog.dir"] = f"file://{placement.event_log_dir}"
     return conf
 
