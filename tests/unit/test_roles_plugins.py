@@ -4,7 +4,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -48,7 +47,6 @@ def load(path: str) -> ModuleType:
 
 preflight = load("preflight/filter_plugins/preflight.py")
 kafka = load("kafka/filter_plugins/kafka_uuid.py")
-pack = load("app/files/pack.py")
 
 
 def test_a_fit_node_is_not_refused() -> None:
@@ -143,10 +141,9 @@ def test_kafka_uuid_is_stable_and_no_option() -> None:
     assert kafka.kafka_uuid("duo") == kafka.kafka_uuid("duo")
 
 
-def test_the_application_is_packed_by_content(tmp_path: Path) -> None:
-    source, out = tmp_path / "streambed", tmp_path / "out"
+def test_the_application_is_packed_by_content_and_installed(tmp_path: Path) -> None:
+    source, link = tmp_path / "streambed", tmp_path / "app"
     (source / "pipelines/__pycache__").mkdir(parents=True)
-    out.mkdir()
     for name in (
         "__init__.py",
         "py.typed",
@@ -154,22 +151,28 @@ def test_the_application_is_packed_by_content(tmp_path: Path) -> None:
         "pipelines/a.py",
         "pipelines/__pycache__/a.pyc",
     ):
-        (source / name).write_text(name)
+        (source / name).write_text(f"# {name}")
 
-    def packed() -> dict[str, str]:
-        pack.main(source, out)
-        (newest,) = sorted(out.glob("*.tar"), key=lambda path: path.stat().st_mtime_ns)[-1:]
-        with tarfile.open(newest) as tar:
-            members = {name: tar.extractfile(name) for name in tar.getnames()}
-            return {name: file.read().decode() for name, file in members.items() if file}
+    def installed() -> str:
+        command = [sys.executable, ROLES / "app/files/pack.py", source]
+        packed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        target = tmp_path / f"app-{packed['hash']}"
+        subprocess.run(
+            [sys.executable, "-I", ROLES / "app/files/install.py", target, link],
+            input=packed["archive"].encode(),
+            check=True,
+        )
+        assert link.resolve() == target
+        assert (link / ".complete").exists()
+        return (link / "HASH").read_text().strip()
 
-    first = packed()
-    assert sorted(first) == [
-        "HASH",
-        "streambed/__init__.py",
-        "streambed/pipelines/a.py",
-        "streambed/py.typed",
-    ]
-    assert packed() == first
-    (source / "pipelines/a.py").write_text("changed")
-    assert packed()["HASH"] != first["HASH"]
+    first = installed()
+    assert {path.name for path in (link / "streambed").iterdir() if path.is_file()} == {
+        "__init__.py",
+        "py.typed",
+    }
+    assert installed() == first
+    (source / "pipelines/a.py").write_text("changed = True")
+    assert installed() != first
+    assert (link / "streambed/pipelines/a.py").read_text() == "changed = True"
+    assert len(list(tmp_path.glob("app-*"))) == 1

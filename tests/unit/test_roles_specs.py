@@ -58,7 +58,7 @@ def test_what_a_role_places_is_watched_by_the_probe(role: Path) -> None:
     """Otherwise it would be placed again in every play."""
     watched = read(ROLES[0].parent / "preflight/vars/main.yml")["_preflight_paths"]
     for name, value in read(role / "vars/main.yml").items():
-        if name.endswith(("_files", "_file", "_directories")) and isinstance(value, list):
+        if name.endswith(("_files", "_file", "_directories", "_links")) and isinstance(value, list):
             for each in value:
                 path = Path(each["path"].replace("{{ _base_home }}", "/var/lib/streambed"))
                 assert any(path.match(glob) for glob in watched), path

@@ -1,16 +1,16 @@
-"""pack.py SOURCE DIRECTORY: pack what runs on the nodes into one archive; print its hash and path.
+"""pack.py SOURCE: pack what runs on the nodes; print its hash and the archive (base64) as JSON.
 
 Runs on the controller. SOURCE is the package app/streambed, of which `__init__.py`, `py.typed` and
 `pipelines/` run on nodes. The archive depends on their content only, and carries its hash in the
-file HASH; the same content is not packed twice.
+file HASH.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
-import os
 import sys
 import tarfile
 from pathlib import Path
@@ -34,25 +34,23 @@ def content_hash(files: dict[str, bytes]) -> str:
     return digest.hexdigest()[:12]
 
 
-def pack(files: dict[str, bytes], archive: Path) -> None:
-    """Write the archive; another process that packs the same does no harm."""
-    unfinished = archive.with_suffix(f".{os.getpid()}")
-    with tarfile.open(unfinished, "w") as tar:
+def pack(files: dict[str, bytes]) -> bytes:
+    """A compressed tar archive of the files."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=6) as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             tar.addfile(member, io.BytesIO(content))
-    unfinished.replace(archive)
+    return archive.getvalue()
 
 
-def main(source: Path, directory: Path) -> None:
+def main(source: Path) -> None:
     files = members(source)
     version = content_hash(files)
-    archive = directory / f"streambed-app-{version}.tar"
-    if not archive.exists():
-        pack({**files, "HASH": f"{version}\n".encode()}, archive)
-    print(json.dumps({"hash": version, "archive": str(archive)}))
+    archive = pack({**files, "HASH": f"{version}\n".encode()})
+    print(json.dumps({"hash": version, "archive": base64.b64encode(archive).decode()}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
