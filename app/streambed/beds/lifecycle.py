@@ -15,6 +15,7 @@ from streambed.beds.files import private_directory
 from streambed.beds.names import names_of
 from streambed.beds.provider import NodeState
 from streambed.beds.providers import provider_of
+from streambed.errors import StreambedError
 from streambed.inventory import Inventory
 from streambed.quantities import format_duration
 
@@ -53,6 +54,7 @@ def provision(bed: Inventory, *, on_step: OnStep = console.step) -> int:
         How many results were changes: 0 when nothing was to be done.
     """
     with _alone(bed, "provision"):
+        _require_nodes(bed)
         ssh.wait_for_all(bed)
         return _provision(bed, on_step)
 
@@ -64,6 +66,7 @@ def verify(bed: Inventory, *, on_step: OnStep = console.step) -> None:
         StreambedError: names the checks that failed.
     """
     with _alone(bed, "verify"):
+        _require_nodes(bed)
         ssh.wait_for_all(bed, timeout_s=10)
         _verify(bed, on_step)
 
@@ -128,10 +131,12 @@ def show_status(bed: Inventory, *, as_json: bool = False) -> None:
 def ssh_argv(bed: Inventory, node: str, command: Sequence[str] = ()) -> list[str]:
     """The ssh call that reaches a node, by the settings of the inventory.
 
+    As with ssh itself, the words of `command` are joined and the node's shell reads them.
+
     Raises:
         StreambedError: the bed has no such node.
     """
-    return ssh.argv(bed.node(node), *command)
+    return [*ssh.argv(bed.node(node)), *command]
 
 
 @contextmanager
@@ -141,6 +146,15 @@ def _alone(bed: Inventory, command: str) -> Iterator[None]:
     with locks.exclusive(directory / "lock", what=f"bed {bed.name}", command=command):
         processes.end_leftovers(names_of(bed.name).id)
         yield
+
+
+def _require_nodes(bed: Inventory) -> None:
+    absent = [node.name for node in status(bed) if node.condition != "running"]
+    if absent:
+        raise StreambedError(
+            f"bed {bed.name} is not up: {', '.join(absent)} not running",
+            hint=f"./streambed up -i {bed.path}",
+        )
 
 
 def _create(bed: Inventory, on_step: OnStep) -> None:

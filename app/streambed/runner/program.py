@@ -193,5 +193,8 @@ class Program:
             signal = process.exit_signal
             end = f"signal {signal[0]}" if signal else f"exit status {process.exit_status}"
             what = f"{what} ({end})"
+        failed = self.last("failed")
+        if failed is not None:
+            return f"{self.place} {what}: {failed['reason']}"
         said = "\n".join(self._stderr)
         return f"{self.place} {what}" + (f"; it said:\n{said}" if said else "")

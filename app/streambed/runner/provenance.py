@@ -82,7 +82,9 @@ def _nodes(inventory: Inventory) -> dict[str, Any]:
 def artifact_checksums() -> dict[str, str]:
     """Name and SHA-256 of every artifact, as pinned."""
     pins = yaml.safe_load((paths.ROOT / "ansible" / "artifacts.lock.yml").read_text())
-    return {name: entry["sha256"] for name, entry in pins["streambed_artifacts"].items()}
+    entries = pins["streambed_artifacts"].items()
+    # `pins`, a plain string, stands beside the components.
+    return {name: entry["sha256"] for name, entry in entries if isinstance(entry, dict)}
 
 
 async def _describe(fleet: Fleet) -> dict[str, Event]:

@@ -37,6 +37,9 @@ _PATIENCE = 4.0
 _PATIENCE_FLOOR_S = 60.0
 _FETCH_GRACE_S = 10.0
 PROBE_IMAGES = 60_000
+MIN_BATCH_BYTES = 16 * 1024
+MAX_BATCH_BYTES = 256 * 1024
+MAX_QUEUE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass
@@ -153,7 +156,6 @@ class StreamingCell:
 
     def _producer(self, topic: str, first_id: int, count: int, deadline_s: float) -> Program:
         config = self._config
-        compression = {} if config.compression == "none" else {"compression": config.compression}
         return Program(
             self._client,
             "produce",
@@ -165,7 +167,7 @@ class StreamingCell:
                 "first_id": first_id,
                 "count": count,
                 "rate_per_s": config.offered_rate_images_per_s,
-                "config": compression,
+                "config": sender_config(config),
                 "deadline_s": deadline_s,
             },
         )
@@ -335,6 +337,26 @@ class StreamingCell:
         return readings
 
 
+def sender_config(config: StreamingConfiguration) -> dict[str, Any]:
+    """Settings of the producer's client.
+
+    A slow link gets small batches and a short queue: images are to arrive evenly, and what waits
+    in the client after the last send would be an idle producer on a busy link.
+    """
+    rate = config.bandwidth_mbit_per_s
+    if rate is None:
+        batch_bytes, queue_bytes = MAX_BATCH_BYTES, MAX_QUEUE_BYTES
+    else:
+        bytes_per_s = rate * 1e6 / 8
+        batch_bytes = round(min(MAX_BATCH_BYTES, max(MIN_BATCH_BYTES, 0.03 * bytes_per_s)))
+        queue_bytes = round(min(MAX_QUEUE_BYTES, max(4 * batch_bytes, 0.3 * bytes_per_s)))
+    return {
+        "batch_bytes": batch_bytes,
+        "queue_bytes": queue_bytes,
+        "compression": config.compression,
+    }
+
+
 def _last_if(program: Program, holds: Any) -> Event | None:
     for event in reversed(program.events):
         if event.get("event") in ("progress", "complete"):
@@ -374,7 +396,6 @@ async def probe_producer(
     topics = {"bootstrap": placement.bootstrap}
     async with Program(broker, "topics", topics | {"create": [partitions]}) as create:
         await create.until("done", timeout_s=_START_TIMEOUT_S)
-    compression = {} if config.compression == "none" else {"compression": config.compression}
     spec = {
         "bootstrap": placement.bootstrap,
         "topic": topic,
