@@ -52,7 +52,7 @@ def _on_results(code: str) -> str:
         from streambed.pipelines.records import decode
         address = sys.argv[1] + ":9092"
         admin = AdminClient({"bootstrap.servers": address})
-        (topic,) = [t for t in admin.list_topics().topics if t.startswith("results-")]
+        (topic,) = [t for t in admin.list_topics().topics if t.startswith("streambed-results-")]
         consumer = Consumer({"bootstrap.servers": address, "group.id": "sabotage"})
         """
     ) + textwrap.dedent(code)

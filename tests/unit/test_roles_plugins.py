@@ -154,7 +154,7 @@ def test_the_application_is_packed_by_content_and_installed(tmp_path: Path) -> N
         (source / name).write_text(f"# {name}")
 
     def installed() -> str:
-        command = [sys.executable, ROLES / "app/files/pack.py", source]
+        command: list[str | Path] = [sys.executable, ROLES / "app/files/pack.py", source]
         packed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         target = tmp_path / f"app-{packed['hash']}"
         subprocess.run(

@@ -150,7 +150,7 @@ def report(run: tuple[str, ...], results_path: Path | None, output: Path | None)
 @options.as_json
 def compare(run: str, other: str, results_path: Path | None, as_json: bool) -> None:
     """Why does mine differ? What the manifests differ in, and the ratios of the figures."""
-    from streambed.report import compare as comparing
+    import streambed.report.compare as comparing
     from streambed.results import run as runs
 
     compared = comparing.compare(runs.find(run, results_path), runs.find(other, results_path))

@@ -25,11 +25,15 @@ class NewTopic:
 
 @dataclass(frozen=True)
 class TopicsSpec:
-    """`delete` happens before `create`; a topic to delete need not exist."""
+    """`delete` happens before `create`; a topic to delete need not exist.
+
+    `delete_prefixes` deletes every topic whose name starts with one of them.
+    """
 
     bootstrap: str
     create: list[NewTopic] = field(default_factory=list)
     delete: list[str] = field(default_factory=list)
+    delete_prefixes: list[str] = field(default_factory=list)
     timeout_s: float = 60.0
     security: dict[str, Any] = field(default_factory=dict)
 
@@ -40,23 +44,41 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     spec = parse(TopicsSpec, raw)
     client = kafka_client.admin(spec.bootstrap, spec.security)
     deadline = time.monotonic() + spec.timeout_s
-    if spec.delete:
-        _delete(client, spec, deadline)
+    doomed = [*spec.delete, *_with_prefixes(client, spec, deadline)]
+    if doomed:
+        _delete(client, doomed, deadline)
     if spec.create:
         _create(client, spec, deadline)
-    emit("done", created=[t.name for t in spec.create], deleted=spec.delete, at=time.time())
+    emit("done", created=[t.name for t in spec.create], deleted=doomed, at=time.time())
 
 
-def _delete(client: "AdminClient", spec: TopicsSpec, deadline: float) -> None:
+def _with_prefixes(client: "AdminClient", spec: TopicsSpec, deadline: float) -> list[str]:
+    if not spec.delete_prefixes:
+        return []
+    return sorted(t for t in _topics(client, deadline) if t.startswith(tuple(spec.delete_prefixes)))
+
+
+def _topics(client: "AdminClient", deadline: float) -> dict[str, Any]:
+    """Metadata of every topic, by name."""
+    from confluent_kafka import KafkaException
+
+    try:
+        found: dict[str, Any] = client.list_topics(timeout=_left(deadline)).topics
+    except KafkaException as error:
+        raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
+    return found
+
+
+def _delete(client: "AdminClient", doomed: list[str], deadline: float) -> None:
     from confluent_kafka import KafkaError, KafkaException
 
-    for name, future in client.delete_topics(spec.delete, operation_timeout=10).items():
+    for name, future in client.delete_topics(doomed, operation_timeout=10).items():
         try:
             future.result(timeout=_left(deadline))
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise ServiceError(f"topic {name!r} not deleted: {error.args[0].str()}") from None
-    _wait(client, deadline, "deleted", lambda seen: not set(spec.delete) & set(seen))
+    _wait(client, deadline, "deleted", lambda seen: not set(doomed) & set(seen))
 
 
 def _create(client: "AdminClient", spec: TopicsSpec, deadline: float) -> None:
@@ -88,16 +110,10 @@ def _create(client: "AdminClient", spec: TopicsSpec, deadline: float) -> None:
 
 def _wait(client: "AdminClient", deadline: float, what: str, holds: Any) -> None:
     """Ask for metadata until `holds(topic -> partitions that have a leader)`."""
-    from confluent_kafka import KafkaException
-
     while True:
-        try:
-            topics = client.list_topics(timeout=_left(deadline)).topics
-        except KafkaException as error:
-            raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
         seen = {
             name: sum(p.leader >= 0 and p.error is None for p in topic.partitions.values())
-            for name, topic in topics.items()
+            for name, topic in _topics(client, deadline).items()
         }
         if holds(seen):
             return

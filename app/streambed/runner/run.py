@@ -4,19 +4,18 @@ import asyncio
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from streambed import inventory as inventories
 from streambed import paths
-from streambed.beds import lifecycle
+from streambed.beds import lifecycle, locks
 from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
 from streambed.experiment.estimate import cell_s
 from streambed.experiment.order import Execution
-from streambed.experiment.placement import Placement, place
+from streambed.experiment.placement import KAFKA_PORT, Placement, place
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
 from streambed.inventory import Inventory
 from streambed.results.files import write_text
@@ -28,7 +27,7 @@ from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.remote import Fleet, connect
-from streambed.runner.streaming import StreamingCell, probe_producer
+from streambed.runner.streaming import StreamingCell, probe_producer, sweep
 
 _ATTEMPTS_WHEN_CONTENDED = 2
 
@@ -51,7 +50,9 @@ class Runner:
                 inventory = inventories.load(bed)
                 bring_up(inventory)
                 todo = [e for e in pending if e.cell.bed == bed]
-                asyncio.run(self._on_bed(inventory, todo, display))
+                lock = paths.state_dir(inventory.name) / "run.lock"
+                with locks.exclusive(lock, what=f"bed {inventory.name}", command="run"):
+                    asyncio.run(self._on_bed(inventory, todo, display))
         left = self._writer.pending()
         if not left:
             self._writer.finish()
@@ -68,6 +69,7 @@ class Runner:
                     if not facts_known:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
+                    await sweep(fleet, _bootstrap(inventory))
                     while queue:
                         lost = await self._execute(fleet, queue.pop(0), display)
                         if lost:
@@ -95,7 +97,8 @@ class Runner:
         cell = attempt.execution.cell
         config = cell.streaming
         placement = place(config, fleet.inventory)
-        name = f"{cell.id}-{attempt.execution.repeat}-{attempt.number}"
+        run = self._writer.directory.name
+        name = f"{run}-{cell.id}-{attempt.execution.repeat}-{attempt.number}"
         streaming: StreamingCell | None = None
         readings: list[Reading] = []
         measures: Measures | None = None
@@ -172,6 +175,10 @@ class Runner:
         return self._rates[key]
 
 
+def _bootstrap(inventory: Inventory) -> str:
+    return ",".join(f"{n.bed_address}:{KAFKA_PORT}" for n in inventory.group("kafka_brokers"))
+
+
 def _keep(directory: Path, *events: object) -> None:
     """The raw events of an attempt, beside the collector's arrays."""
     names = ("produced", "collected", "batches", "effective")
@@ -198,13 +205,12 @@ def _in_words(row: Row) -> str:
 def packed_application_hash() -> str:
     """Hash of the node programs of this clone, by the packer that role `app` installs with."""
     packer = paths.ROOT / "roles" / "app" / "files" / "pack.py"
-    with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [sys.executable, str(packer), str(paths.ROOT / "app" / "streambed"), scratch],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+    done = subprocess.run(
+        [sys.executable, str(packer), str(paths.ROOT / "app" / "streambed")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return str(json.loads(done.stdout)["hash"])
 
 

@@ -25,6 +25,7 @@ from streambed.runner.model import DeployedModel
 from streambed.runner.program import Event, Program
 from streambed.runner.remote import Fleet
 
+TOPIC_PREFIX = "streambed-"
 RUN_DIR = "/var/lib/streambed/runs"
 PRIME_FIRST_ID = 1 << 62
 """Ids of the images that warm the pipeline lie far above those that count."""
@@ -88,7 +89,7 @@ class StreamingCell:
 
     @property
     def _topics(self) -> tuple[str, str]:
-        return f"images-{self._name}", f"results-{self._name}"
+        return f"{TOPIC_PREFIX}images-{self._name}", f"{TOPIC_PREFIX}results-{self._name}"
 
     async def run(self) -> Observed:
         """Run the cell.
@@ -305,10 +306,8 @@ class StreamingCell:
         self.observed.batches = [e for e in classify.events if e.get("event") == "batch"]
         collect.command("finish")
         self.observed.collected = await collect.until("done", timeout_s=_STOP_TIMEOUT_S)
-        self._raw.mkdir(parents=True, exist_ok=True)
         raw_on_node = self.observed.collected["raw_path"]
         await self._broker.get(raw_on_node, self._raw / "results.npz")
-        await self._broker.run(["rm", "-f", raw_on_node])
 
     def judge(self, unshaped_rate_per_s: float, send_rate_per_s: float) -> list[Reading]:
         """All readings of a cell that ran to its end, those taken on the way included."""
@@ -381,6 +380,16 @@ async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Eve
         await asyncio.gather(waiting, *watchers, return_exceptions=True)
 
 
+async def sweep(fleet: Fleet, bootstrap: str) -> None:
+    """Put the bed back as a cell expects it, whatever a killed run left: link, topics, files."""
+    await shaping.set_rate(fleet, None)
+    spec = {"bootstrap": bootstrap, "delete_prefixes": [TOPIC_PREFIX]}
+    async with Program(fleet.on(fleet.inventory.group("kafka_brokers")[0]), "topics", spec) as old:
+        await old.until("done", timeout_s=_START_TIMEOUT_S)
+    for session in fleet.all():
+        await session.run(["rm", "-rf", RUN_DIR])
+
+
 async def probe_producer(
     fleet: Fleet, placement: Placement, config: StreamingConfiguration, dataset: str, name: str
 ) -> float:
@@ -391,7 +400,7 @@ async def probe_producer(
     """
     await shaping.set_rate(fleet, None)
     broker = fleet.on(placement.brokers[0])
-    topic = f"probe-{name}"
+    topic = f"{TOPIC_PREFIX}probe-{name}"
     partitions = {"name": topic, "partitions": config.partitions}
     topics = {"bootstrap": placement.bootstrap}
     async with Program(broker, "topics", topics | {"create": [partitions]}) as create:
@@ -402,7 +411,7 @@ async def probe_producer(
         "producer": config.producer,
         "dataset": dataset,
         "count": PROBE_IMAGES,
-        "config": compression,
+        "config": sender_config(config),
         "deadline_s": _PRIME_TIMEOUT_S,
     }
     try:
