@@ -22,9 +22,9 @@ class SenderConfig:
     `queue_bytes` bounds what may wait for the link. Half a second of 100 Mbit/s keeps the link
     busy while a quota of 0.4 CPU stops the process, and is drained in seconds at 10 Mbit/s.
 
-    `idempotence` is off by default: librdkafka 2.16's sender spins when five requests are under way,
-    which took 0.35 CPU at any rate and throttled a client of 0.4 CPU to 11,000 images/s; without it,
-    0.11 CPU and 0.97 of the link. A doubled image after a retry is counted by its id.
+    `idempotence` is off by default: librdkafka 2.16's sender spins when five requests are under
+    way, which took 0.35 CPU at any rate and throttled a client of 0.4 CPU to 11,000 images/s;
+    without it, 0.11 CPU and 0.97 of the link. An image doubled by a retry is counted by its id.
     """
 
     acks: str = "all"

@@ -66,6 +66,9 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         # One thread per worker process, or they fight over the cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
+        # Activations of a few MB come and go with every call: keep their pages.
+        "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": "268435456",
+        "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": "536870912",
         "spark.python.daemon.module": "streambed.pipelines.spark_daemon",
         "spark.python.worker.reuse": "true",
         "spark.buffer.size": "1048576",
@@ -80,6 +83,8 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         "spark.sql.maxPlanStringLength": "1000",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.streaming.numRecentProgressUpdates": "50",
+        # No checksum files: without Hadoop's native library each file costs a process (chmod).
+        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(placement.arrow_batch_images),
     }
@@ -111,9 +116,13 @@ def source_options(
 
 
 def sink_options(
-    bootstrap: str, topic: str, checkpoint: str, async_progress: bool, security: Mapping[str, str]
+    bootstrap: str,
+    topic: str,
+    checkpoint: str,
+    progress_every_ms: int | None,
+    security: Mapping[str, str],
 ) -> dict[str, str]:
-    """Options of the Kafka sink; `async_progress` writes the offset log beside the batches."""
+    """Options of the Kafka sink; `progress_every_ms` writes the offset log beside the batches."""
     options = {
         "kafka.bootstrap.servers": bootstrap,
         "topic": topic,
@@ -123,9 +132,9 @@ def sink_options(
         "kafka.max.request.size": "8388608",
         **{f"kafka.{name}": value for name, value in security.items()},
     }
-    if async_progress:
+    if progress_every_ms is not None:
         options["asyncProgressTrackingEnabled"] = "true"
-        options["asyncProgressTrackingCheckpointIntervalMs"] = "1000"
+        options["asyncProgressTrackingCheckpointIntervalMs"] = str(progress_every_ms)
     return options
 
 
