@@ -54,7 +54,7 @@ class ClassifySpec:
     executor_memory: str = "768m"
     driver_memory: str = "640m"
     max_offsets_per_trigger: int | None = None
-    arrow_batch_images: int = 2500
+    arrow_batch_images: int = 2000
     async_progress: bool = True
     driver_port: int = 7001
     driver_block_port: int = 7002
