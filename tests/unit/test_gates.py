@@ -92,13 +92,22 @@ def test_headroom_and_a_starved_producer_raise_the_flag() -> None:
     assert raised_flags([driver.filled_link(13_000, 15_000)]) == ["driver_bound"]
 
 
-def test_steal_is_a_part_of_all_ticks() -> None:
-    before = contention.parse("cpu 100 0 100 800 0 0 0 0 0 0", "")
-    after = contention.parse(
-        "cpu 200 0 200 1580 0 0 0 20 0 0",
-        "some avg10=1.0 avg60=1.0 avg300=1.0 total=2500000\nfull avg10=0 total=1",
-    )
-    assert contention.steal_fraction(before, after) == pytest.approx(0.02)
-    assert after.pressure_s == pytest.approx(2.5)
-    assert contention.judge(0.02, 0.1).ok
-    assert raised_flags([contention.judge(0.2, 0.1)]) == ["contended"]
+def test_what_others_took_is_steal_and_what_no_node_used() -> None:
+    before = [contention.parse(f"cpu 100 0 100 800 0 0 0 0 0 0\n{ns}\n") for ns in (10**9, 5)]
+    pressure = "some avg10=1.0 avg60=1.0 avg300=1.0 total=2500000"
+    after = [
+        contention.parse(f"cpu 200 0 200 1580 0 0 0 20 0 0\n{ns}\n{pressure}")
+        for ns in (2 * 10**9, 5)
+    ]
+    seen = contention.taken(before, after, 10.0)
+    assert seen.steal == pytest.approx(0.02)
+    assert seen.foreign == pytest.approx(0.1)  # 2 s were busy, nodes used 1 s, of 10 s in all
+    assert seen.pressure == pytest.approx(0.25)
+    assert contention.judge(seen, 0.13).ok
+    assert raised_flags([contention.judge(seen, 0.1)]) == ["contended"]
+
+
+def test_on_whole_machines_only_steal_can_be_told() -> None:
+    before = [contention.parse("cpu 0 0 0 0 0 0 0 0\nnone\n")]
+    after = [contention.parse("cpu 900 0 0 100 0 0 0 0\nnone\n")]
+    assert contention.taken(before, after, 10.0) == contention.Taken(0.0, 0.0, 0.0)

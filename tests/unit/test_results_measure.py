@@ -64,21 +64,28 @@ def test_a_partial_first_trigger_is_not_one_of_the_warm_up() -> None:
 
 
 def test_the_window_waits_for_the_backlog_to_drain() -> None:
-    slow_start = [(0.0, 5.2, 100), (5.2, 1.9, 5200), (7.1, 1.2, 1900), (8.3, 0.8, 1200)]
+    slow_start = [(0.0, 5.2, 100), (5.2, 1.9, 5200), (7.1, 1.2, 1900), (8.3, 0.9, 1200)]
     later = [(float(k), 0.6, 1000) for k in range(10, 24)]
-    window = window_of(batches(*slow_start, (9.1, 0.6, 800), *later), sending(0, 23.5, 23_500))
-    assert window.start_s - EPOCH == 9.0
+    window = window_of(batches(*slow_start, (9.2, 0.6, 900), *later), sending(0, 23.5, 23_500))
+    assert window.start_s - EPOCH == 10.0
     assert window.drained
 
 
 def test_one_small_batch_before_a_backlog_is_not_drained() -> None:
     done = batches((0, 10, 50), (10, 7, 10_000), (17, 5, 7000), (22, 0.6, 900), (23, 0.6, 1000))
-    assert drained_at(done, 1000) == EPOCH + 22
+    assert drained_at(done, 1000, 1.0) == EPOCH + 22
 
 
 def test_a_batch_may_be_a_fifth_larger_than_what_arrives() -> None:
-    assert drained_at(batches((0, 1, 1200), (1, 1, 1200)), 1000) == EPOCH
-    assert drained_at(batches((0, 1, 1210), (1, 1, 1210)), 1000) is None
+    assert drained_at(batches((0, 1, 1200), (1, 1, 1200)), 1000, 1.0) == EPOCH
+    assert drained_at(batches((0, 1, 1210), (1, 1, 1210)), 1000, 1.0) is None
+
+
+def test_a_batch_that_had_to_wait_is_not_without_backlog() -> None:
+    """Its predecessor's results fall into the trigger after: they would count twice over."""
+    late = [(0.0, 1.3, 1000), (1.3, 1.0, 1100), (2.3, 0.9, 1000), (3.2, 0.6, 900)]
+    on_time = [(4.0, 0.6, 800), (5.004, 0.6, 1000), (5.998, 0.6, 1000)]
+    assert drained_at(batches(*late, *on_time), 1000, 1.0) == EPOCH + 4
 
 
 def test_a_quiet_start_does_not_count_as_drained_when_the_backlog_comes_later() -> None:

@@ -95,6 +95,9 @@ class StreamingMeasures(Measures):
     cpu_pressure: float | None = measure(
         "", "highest share of the cell's time in which a node's tasks waited for a CPU"
     )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes during the cell"
+    )
     steal: float | None = measure("", "share of the host's CPU time stolen during the cell")
 
 

@@ -25,6 +25,12 @@ up differ by some 10 %."""
 DRAIN_SLACK_IMAGES = 2
 """The same for a trickle of images, where a fifth of a batch is less than one image."""
 
+ON_TIME = 0.1
+"""A batch starts on time when it is at most this part of the trigger behind a boundary; one that
+starts later waited for its predecessor, whose results then fall into the next trigger."""
+
+CLOCK_ROUNDING_S = 0.005
+
 SHRINKING = 0.9
 """A backlog whose last batch is below this part of the largest was still being worked off."""
 
@@ -60,15 +66,20 @@ def _boundary_before(time_s: float, trigger_s: float, origin_s: float) -> int:
     return math.floor((time_s - origin_s) / trigger_s + 1e-9)
 
 
-def drained_at(batches: Batches, arriving_per_trigger: float) -> float | None:
+def drained_at(
+    batches: Batches, arriving_per_trigger: float, trigger_s: float, origin_s: float = 0.0
+) -> float | None:
     """When the backlog was first gone: start of the first of two batches in a row without one.
 
+    Without a backlog a batch starts on time and holds no more than what arrives in a trigger.
     Two, because the first batch of all holds the few images that were there when it started,
     while a backlog gathers behind it.
 
     Args:
         batches: any order of sizes; empty ones are left out.
         arriving_per_trigger: images that arrive in one trigger, on average.
+        trigger_s: the interval of the boundaries.
+        origin_s: time of one boundary.
 
     Returns:
         unix seconds, or None when it never was.
@@ -77,8 +88,11 @@ def drained_at(batches: Batches, arriving_per_trigger: float) -> float | None:
     limit = max(
         arriving_per_trigger * (1 + DRAIN_TOLERANCE), arriving_per_trigger + DRAIN_SLACK_IMAGES
     )
-    small = filled.rows <= limit
-    pairs = np.flatnonzero(small[:-1] & small[1:])
+    late_s = (filled.started_at_s - origin_s) % trigger_s
+    # A clock that rounds to milliseconds may show a start just before its boundary.
+    on_time = (late_s <= ON_TIME * trigger_s) | (trigger_s - late_s < CLOCK_ROUNDING_S)
+    good = (filled.rows <= limit) & on_time
+    pairs = np.flatnonzero(good[:-1] & good[1:])
     return float(filled.started_at_s[pairs[0]]) if pairs.size else None
 
 
@@ -115,7 +129,7 @@ def find_window(
     # What counts is the backlog when warm-up ends, not a quiet moment before a slow first batch.
     late = running.started_at_s >= origin_s + (start - 1) * trigger_s
     settled = Batches(running.started_at_s[late], running.execution_s[late], running.rows[late])
-    settled_at = drained_at(settled, sending.rate_per_s * trigger_s)
+    settled_at = drained_at(settled, sending.rate_per_s * trigger_s, trigger_s, origin_s)
     if settled_at is None:
         largest, last = int(running.rows[1:].max(initial=0)), int(running.rows[-1])
         if last < SHRINKING * largest:

@@ -48,8 +48,9 @@ def partial_measures(seen: Observed) -> StreamingMeasures:
         mismatches=collected.get("mismatches"),
         accuracy=collected.get("accuracy"),
         cold_start_s=cold,
-        steal=seen.steal,
-        cpu_pressure=seen.cpu_pressure,
+        steal=seen.taken.steal if seen.taken else None,
+        cpu_foreign=seen.taken.foreign if seen.taken else None,
+        cpu_pressure=seen.taken.pressure if seen.taken else None,
     )
 
 

@@ -55,8 +55,7 @@ class Observed:
     first_result_at: float | None = None
     goodput: goodputs.Goodput | None = None
     readings: list[Reading] = field(default_factory=list)
-    steal: float | None = None
-    cpu_pressure: float | None = None
+    taken: contention.Taken | None = None
     effective: dict[str, Any] = field(default_factory=dict)
     """Configuration that Spark reports as in effect."""
 
@@ -239,7 +238,7 @@ class StreamingCell:
         images, _ = self._topics
         count = self._cell.images
         patience_s = _PATIENCE * self._sending_s() + _PATIENCE_FLOOR_S
-        cpu_before = await contention.read(self._master)
+        cpu_before = await contention.read(self._fleet.all())
         began = time.monotonic()
         self._display.stage("classifying")
         async with self._producer(images, 0, count, patience_s) as produce:
@@ -248,9 +247,8 @@ class StreamingCell:
             await produce.end(timeout_s=_STOP_TIMEOUT_S)
         await self._until_complete(collect, classify, patience_s)
         took_s = time.monotonic() - began
-        cpu_after = await contention.read(self._master)
-        self.observed.steal = contention.steal_fraction(cpu_before, cpu_after)
-        self.observed.cpu_pressure = (cpu_after.pressure_s - cpu_before.pressure_s) / took_s
+        cpu_after = await contention.read(self._fleet.all())
+        self.observed.taken = contention.taken(cpu_before, cpu_after, took_s)
 
     async def _until_complete(self, collect: Program, classify: Program, patience_s: float) -> None:
         """Until every id has a result, or Spark has read every image and one is still missing."""
@@ -331,8 +329,8 @@ class StreamingCell:
         if seen.goodput is not None and self._fills_link:
             link_rate = seen.goodput.up_mbit_per_s * 1e6 / 8 / self._cell.payload_bytes
             readings.append(driver.filled_link(send_rate_per_s, link_rate))
-        if seen.steal is not None:
-            readings.append(contention.judge(seen.steal, gates.contended_above))
+        if seen.taken is not None:
+            readings.append(contention.judge(seen.taken, gates.contended_above))
         return readings
 
 
