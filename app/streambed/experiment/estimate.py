@@ -39,7 +39,7 @@ def cell_s(cell: Cell) -> float:
     gates = 0.0
     if cell.streaming.bandwidth_mbit_per_s is not None:
         gates = 4 * (cell.gates.goodput_s + GATE_SETTLE_S)
-    priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S
+    priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S + cell.warm_up.rehearse_s
     last_batches = 2 * cell.streaming.trigger_s
     return COLD_START_S + priming + gates + sending_s(cell) + last_batches + OTHER_S
 

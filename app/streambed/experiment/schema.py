@@ -40,10 +40,17 @@ class WarmUp(Section):
         json_schema_extra={"allowed": Duration().allowed},
     )
     prime_images: Annotated[int, _by(Count(least=0))] = Field(
-        default=20_000,
+        default=2_000,
         alias="prime",
-        description="images classified before the counted ones, to warm JVM and model",
+        description="images sent first of all, to load JVM, Python workers and model",
         json_schema_extra={"allowed": Count(least=0).allowed},
+    )
+    rehearse_s: Annotated[float, _by(Duration())] = Field(
+        default=6.0,
+        alias="rehearse",
+        description="then images at the cell's own rate for so long, so that batches of its size "
+        "are compiled code when they count",
+        json_schema_extra={"allowed": Duration().allowed},
     )
 
 

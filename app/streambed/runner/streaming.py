@@ -7,6 +7,7 @@ what is measured. Completion is a count, never a wait for some time.
 
 import asyncio
 import contextlib
+import functools
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 
 from streambed import link
 from streambed.experiment.cells import Cell
+from streambed.experiment.estimate import UNSHAPED_IMAGES_PER_S
 from streambed.experiment.factors import StreamingConfiguration
+from streambed.experiment.length import arrival_images_per_s
 from streambed.experiment.placement import Placement
 from streambed.gates import Reading, accounting, contention, driver, trigger
 from streambed.gates import goodput as goodputs
@@ -108,7 +111,7 @@ class StreamingCell:
             submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
             self.observed.submitted_at = submitted["at"]
             await classify.until("ready", timeout_s=_START_TIMEOUT_S)
-            await self._prime(collect, classify)
+            await self._warm_up(collect, classify)
             await self._shape_and_measure("before")
             await self._measured_phase(collect, classify)
             await self._shape_and_measure("after")
@@ -117,7 +120,7 @@ class StreamingCell:
 
     def _collector(self) -> Program:
         _, results = self._topics
-        prime = self._cell.warm_up.prime_images
+        warm_up = {"first": PRIME_FIRST_ID, "count": self._warm_up_images}
         return Program(
             self._broker,
             "collect",
@@ -126,7 +129,7 @@ class StreamingCell:
                 "result_topic": results,
                 "first_id": 0,
                 "count": self._cell.images,
-                "warm_up": [{"first": PRIME_FIRST_ID, "count": prime}] if prime else [],
+                "warm_up": [warm_up],
                 "reference": self._model.reference_on_node,
                 "dataset": self._model.dataset_on_node,
                 "raw_path": f"{RUN_DIR}/{self._name}.npz",
@@ -154,7 +157,9 @@ class StreamingCell:
             },
         )
 
-    def _producer(self, topic: str, first_id: int, count: int, deadline_s: float) -> Program:
+    def _producer(
+        self, topic: str, first_id: int, count: int, deadline_s: float, rate_per_s: float | None
+    ) -> Program:
         config = self._config
         return Program(
             self._client,
@@ -166,7 +171,7 @@ class StreamingCell:
                 "dataset": self._model.dataset_on_node,
                 "first_id": first_id,
                 "count": count,
-                "rate_per_s": config.offered_rate_images_per_s,
+                "rate_per_s": rate_per_s,
                 "config": sender_config(config),
                 "deadline_s": deadline_s,
             },
@@ -197,24 +202,45 @@ class StreamingCell:
         async with Program(self._broker, "topics", spec) as topics:
             await topics.until("done", timeout_s=_START_TIMEOUT_S)
 
-    async def _prime(self, collect: Program, classify: Program) -> None:
-        """Warm JVM, Python workers and model with images that do not count."""
-        count = self._cell.warm_up.prime_images
-        if not count:
-            return
+    async def _warm_up(self, collect: Program, classify: Program) -> None:
+        """Classify images that do not count: a few to load everything, then at the cell's rate.
+
+        Only batches of the cell's own size and pace bring all code that they use to its speed.
+        """
         self._display.stage("warming up")
-        images, _ = self._topics
-        async with self._producer(images, PRIME_FIRST_ID, count, _PRIME_TIMEOUT_S) as prime:
-            await prime.until("done", timeout_s=_PRIME_TIMEOUT_S)
-        seen = asyncio.create_task(
-            collect.until_true(
-                lambda: _last_if(collect, lambda e: e.get("warm_up", 0) >= count),
-                what=f"results of the {count} warm-up images",
-                timeout_s=_PRIME_TIMEOUT_S,
+        first_id = PRIME_FIRST_ID
+        for count, rate in self._warm_up_phases():
+            images, _ = self._topics
+            patience_s = _PRIME_TIMEOUT_S
+            producer = self._producer(images, first_id, count, patience_s, rate)
+            async with producer as prime:
+                await prime.until("done", timeout_s=patience_s)
+            first_id += count
+            seen = asyncio.create_task(
+                collect.until_true(
+                    functools.partial(_warmed_up, collect, first_id - PRIME_FIRST_ID),
+                    what=f"results of {first_id - PRIME_FIRST_ID} warm-up images",
+                    timeout_s=patience_s,
+                )
             )
-        )
-        event = await _unless_ended(seen, classify)
-        self.observed.first_result_at = event["first_result_at"]
+            event = await _unless_ended(seen, classify)
+            if self.observed.first_result_at is None:
+                self.observed.first_result_at = event["first_result_at"]
+
+    def _warm_up_phases(self) -> list[tuple[int, float | None]]:
+        """Images of each phase, and their rate (None: all at once)."""
+        warm_up = self._cell.warm_up
+        rate = arrival_images_per_s(self._config, self._cell.payload_bytes)
+        phases: list[tuple[int, float | None]] = [(warm_up.prime_images, None)]
+        if rate is None:  # nothing sets a pace: as many as two cores classify in that time
+            phases.append((round(warm_up.rehearse_s * UNSHAPED_IMAGES_PER_S), None))
+        else:
+            phases.append((round(warm_up.rehearse_s * rate), rate))
+        return [phase for phase in phases if phase[0]]
+
+    @property
+    def _warm_up_images(self) -> int:
+        return sum(count for count, _ in self._warm_up_phases())
 
     async def _shape_and_measure(self, when: str) -> None:
         bandwidth = self._config.bandwidth_mbit_per_s
@@ -241,7 +267,8 @@ class StreamingCell:
         cpu_before = await contention.read(self._fleet.all())
         began = time.monotonic()
         self._display.stage("classifying")
-        async with self._producer(images, 0, count, patience_s) as produce:
+        rate = self._config.offered_rate_images_per_s
+        async with self._producer(images, 0, count, patience_s, rate) as produce:
             done = asyncio.create_task(produce.until("done", timeout_s=patience_s))
             self.observed.produced = await _unless_ended(done, classify, collect)
             await produce.end(timeout_s=_STOP_TIMEOUT_S)
@@ -252,7 +279,7 @@ class StreamingCell:
 
     async def _until_complete(self, collect: Program, classify: Program, patience_s: float) -> None:
         """Until every id has a result, or Spark has read every image and one is still missing."""
-        expected = self.observed.produced["acked"] + (self._cell.warm_up.prime_images or 0)
+        expected = self.observed.produced["acked"] + self._warm_up_images
 
         def all_read() -> Event | None:
             read = sum(e["rows"] for e in classify.events if e.get("event") == "batch")
@@ -354,11 +381,10 @@ def sender_config(config: StreamingConfiguration) -> dict[str, Any]:
     }
 
 
-def _last_if(program: Program, holds: Any) -> Event | None:
-    for event in reversed(program.events):
-        if event.get("event") in ("progress", "complete"):
-            return event if holds(event) else None
-    return None
+def _warmed_up(collect: Program, count: int) -> Event | None:
+    """The collector's newest count, once it has seen `count` warm-up images."""
+    newest = collect.last("progress")
+    return newest if newest is not None and newest["warm_up"] >= count else None
 
 
 async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Event:
