@@ -8,19 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.tools import Bed, free_prefix, leftovers, streambed
+from tests.system.tools import Bed, free_prefix, leftovers, streambed, write_inventory
 
 # The bed of the tests must not meet one that the user has up.
 os.environ["STREAMBED_BED_PREFIX"] = free_prefix()
 
 
 @pytest.fixture(scope="session")
-def bed() -> Iterator[Bed]:
-    """The duo bed, up and verified; gone at the end, with nothing left behind."""
-    streambed("up", "-i", "inventory/duo")
-    yield Bed("inventory/duo")
-    streambed("down", "-i", "inventory/duo")
-    assert leftovers("duo") == []
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """A duo bed of the tests' own, up and verified; gone at the end, with nothing left behind."""
+    path = write_inventory(tmp_path_factory.mktemp("inventory") / "tests", "tests")
+    streambed("up", "-i", path)
+    yield Bed(path)
+    streambed("down", "-i", path)
+    assert leftovers("tests") == []
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,10 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from tests.system.tools import (
     PODMAN,
     Bed,
@@ -17,6 +17,7 @@ from tests.system.tools import (
     line_with,
     start,
     streambed,
+    write_inventory,
 )
 
 from streambed import paths
@@ -31,9 +32,10 @@ def test_every_node_is_running_and_the_bed_verified(bed: Bed) -> None:
     }
 
 
-def _playbook(*options: str) -> str:
+def _playbook(bed: Bed, *options: str) -> str:
+    command = str(Path(sys.executable).parent / "ansible-playbook")
     done = subprocess.run(
-        ["ansible-playbook", "-i", "inventory/duo", "ansible/site.yml", *options],
+        [command, "-i", bed.path, "ansible/site.yml", *options],
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -49,19 +51,19 @@ def _changes(recap: str) -> list[str]:
 
 
 def test_the_playbook_by_hand_finds_nothing_to_change(bed: Bed) -> None:
-    assert _changes(_playbook()) == []
+    assert _changes(_playbook(bed)) == []
 
 
 def test_check_mode_works_and_foretells_a_change(bed: Bed) -> None:
-    assert _changes(_playbook("--check", "--diff")) == []
+    assert _changes(_playbook(bed, "--check", "--diff")) == []
     bed.root("client", "rm /etc/streambed/link.json")
-    assert _changes(_playbook("--check", "--diff")) != []
-    assert _changes(_playbook()) != []
+    assert _changes(_playbook(bed, "--check", "--diff")) != []
+    assert _changes(_playbook(bed)) != []
     assert "link.json" in bed.root("client", "ls /etc/streambed")
 
 
 def test_keys_are_for_their_owner_only(bed: Bed) -> None:
-    folder = paths.ROOT / ".streambed" / "duo"
+    folder = paths.ROOT / ".streambed" / bed.name
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     key = folder / "ssh" / "id_ed25519"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -83,7 +85,7 @@ def test_nodes_reach_nothing_outside_of_the_bed(bed: Bed) -> None:
 
 
 def test_up_mends_a_stopped_node_and_comes_back_after_a_kill(bed: Bed) -> None:
-    name = f"streambed-{paths.clone_hash('duo')}-client"
+    name = f"streambed-{paths.clone_hash(bed.name)}-client"
     subprocess.run([*PODMAN, "stop", "-t", "5", name], check=True, capture_output=True)
     killed = start("up", "-i", bed.path)
     line_with(killed, "provision")
@@ -96,36 +98,28 @@ def test_up_mends_a_stopped_node_and_comes_back_after_a_kill(bed: Bed) -> None:
 def test_a_second_bed_lives_beside_the_first_until_it_is_taken_down(
     bed: Bed, tmp_path: Path
 ) -> None:
-    other = tmp_path / "small"
-    other.mkdir()
-    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
-    hosts["all"]["vars"]["bed_name"] = "tiny"
-    hosts["all"]["vars"]["bed_state_dir"] = str(paths.ROOT / ".streambed" / "tiny")
-    for host, cpus in (("client", 0.3), ("cloud", 0.5)):
-        hosts["all"]["hosts"][host] |= {"cpus": cpus, "memory": "1 GiB"}
-    (other / "hosts.yml").write_text(yaml.safe_dump(hosts))
-    (other / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    sizes = {
+        "client": {"cpus": 0.3, "memory": "1 GiB"},
+        "cloud": {"cpus": 0.5, "memory": "1 GiB"},
+    }
+    other = write_inventory(tmp_path / "tiny", "tiny", sizes)
     env = {"STREAMBED_BED_PREFIX": free_prefix()}
     try:
-        interrupted = start("up", "-i", str(other), env=env)
+        interrupted = start("up", "-i", other, env=env)
         line_with(interrupted, "creating")
         os.killpg(interrupted.pid, signal.SIGINT)
         assert interrupted.wait(60) != 0
-        said = streambed("status", "-i", str(other), "--json", env=env).stdout
+        said = streambed("status", "-i", other, "--json", env=env).stdout
         assert json.loads(said)["stage"] != "verified"
     finally:
-        streambed("down", "-i", str(other), env=env)
+        streambed("down", "-i", other, env=env)
     assert leftovers("tiny") == []
     assert json.loads(streambed("status", "-i", bed.path, "--json").stdout)["stage"] == "verified"
 
 
 def test_a_subnet_that_is_taken_is_refused_by_name(bed: Bed, tmp_path: Path) -> None:
-    other = tmp_path / "clash"
-    other.mkdir()
-    hosts = (paths.ROOT / "inventory/duo/hosts.yml").read_text()
-    (other / "hosts.yml").write_text(hosts.replace("bed_name: duo", "bed_name: clash"))
-    (other / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
-    said = streambed("up", "-i", str(other), status=1).stderr
+    other = write_inventory(tmp_path / "clash", "clash")
+    said = streambed("up", "-i", other, status=1).stderr
     assert os.environ["STREAMBED_BED_PREFIX"] in said
     assert "STREAMBED_BED_PREFIX" in said
     assert leftovers("clash") == []
@@ -135,12 +129,8 @@ def test_a_subnet_that_is_taken_is_refused_by_name(bed: Bed, tmp_path: Path) -> 
 def test_more_than_the_host_has_is_refused_with_the_arithmetic(
     key: str, value: object, tmp_path: Path
 ) -> None:
-    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
-    hosts["all"]["vars"]["bed_name"] = "huge"
-    hosts["all"]["hosts"]["cloud"][key] = value
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
-    (tmp_path / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    huge = write_inventory(tmp_path / "huge", "huge", {"cloud": {key: value}})
     env = {"STREAMBED_BED_PREFIX": free_prefix()}
-    said = streambed("up", "-i", str(tmp_path), env=env, status=1).stderr
+    said = streambed("up", "-i", huge, env=env, status=1).stderr
     assert "cloud" in said
     assert leftovers("huge") == []

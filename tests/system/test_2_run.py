@@ -80,8 +80,8 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
 ) -> None:
     (path,) = results.glob("small-*/manifest.json")
     facts = json.loads(path.read_text())["facts"]
-    assert facts["nodes"]["duo"]["cloud"]["cpu_quota"] == pytest.approx(1.6)
-    assert facts["versions"]["duo"]["cloud"]["packages"]["chainer"] == "7.8.1"
+    assert facts["nodes"][bed.name]["cloud"]["cpu_quota"] == pytest.approx(1.6)
+    assert facts["versions"][bed.name]["cloud"]["packages"]["chainer"] == "7.8.1"
     assert facts["effective"]["spark"]["spark.sql.adaptive.enabled"] == "false"
     key = Path(bed.inventory.node("client").key_file or "").read_text()
     assert key.splitlines()[1] not in path.read_text()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from streambed import inventory, paths
 
 T = TypeVar("T")
@@ -84,6 +86,11 @@ class Bed:
     path: str
 
     @property
+    def name(self) -> str:
+        """What its containers and its state are called after."""
+        return self.inventory.name
+
+    @property
     def inventory(self) -> inventory.Inventory:
         """The nodes."""
         return inventory.load(self.path)
@@ -120,6 +127,24 @@ class Bed:
             node, f"pgrep -o -f 'streambed.pipelines [{program[0]}]{program[1:]}'", check=False
         )
         return found.strip() or None
+
+
+def write_inventory(
+    folder: Path, bed_name: str, nodes: Mapping[str, Mapping[str, object]] | None = None
+) -> str:
+    """The duo inventory under another name, with some variables of its nodes changed.
+
+    State and keys stay in the clone, where those of every bed are.
+    """
+    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
+    hosts["all"]["vars"]["bed_name"] = bed_name
+    hosts["all"]["vars"]["bed_state_dir"] = str(paths.ROOT / ".streambed" / bed_name)
+    for node, variables in (nodes or {}).items():
+        hosts["all"]["hosts"][node] |= variables
+    folder.mkdir(exist_ok=True)
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    (folder / "group_vars").symlink_to(paths.ROOT / "inventory" / "group_vars")
+    return str(folder)
 
 
 def free_prefix() -> str:
