@@ -56,9 +56,7 @@ def linters() -> dict[str, list[str]]:
 
 
 def _environment() -> dict[str, str]:
-    path = os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return os.environ | {
         "PYTHONPATH": str(paths.ROOT / "app"),
         "PATH": path,
@@ -81,9 +79,7 @@ def _lint(name: str, command: list[str]) -> Outcome:
         ok, output = done.returncode == 0, done.stdout + done.stderr
     except FileNotFoundError as error:
         ok, output = False, str(error)
-    return Outcome(
-        name, int(ok), int(not ok), time.monotonic() - start, "" if ok else output
-    )
+    return Outcome(name, int(ok), int(not ok), time.monotonic() - start, "" if ok else output)
 
 
 def count_junit(report: Path) -> tuple[int, int]:
@@ -141,20 +137,14 @@ def run(*, quick: bool) -> Tally:
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         # The slow ones first; two cores share them.
-        jobs = [
-            pool.submit(_lint, name, command) for name, command in linters().items()
-        ]
-        jobs.insert(
-            1, pool.submit(_pytest, "unit tests", "tests/unit", "-q", show=False)
-        )
+        jobs = [pool.submit(_lint, name, command) for name, command in linters().items()]
+        jobs.insert(1, pool.submit(_pytest, "unit tests", "tests/unit", "-q", show=False))
         for job in jobs:
             outcomes.append(job.result())
             _report(outcomes[-1])
     if not quick:
         # `--durations` shows where the minutes go; the output is shown as it comes.
-        outcome = _pytest(
-            "system tests", "tests/system", "-v", "--durations=15", show=True
-        )
+        outcome = _pytest("system tests", "tests/system", "-v", "--durations=15", show=True)
         outcomes.append(outcome)
         _report(outcome)
     return Tally(sum(o.passed for o in outcomes), sum(o.failed for o in outcomes))

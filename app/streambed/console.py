@@ -3,9 +3,7 @@
 from rich.console import Console
 from rich.theme import Theme
 
-_THEME = Theme(
-    {"step": "bold cyan", "warn": "yellow", "fail": "bold red", "good": "green"}
-)
+_THEME = Theme({"step": "bold cyan", "warn": "yellow", "fail": "bold red", "good": "green"})
 
 out = Console(theme=_THEME, highlight=False, soft_wrap=True)
 err = Console(theme=_THEME, highlight=False, soft_wrap=True, stderr=True)

@@ -70,12 +70,8 @@ def resolve(path: str | Path) -> Path:
     for candidate in (Path(path), paths.ROOT / path, paths.ROOT / "inventory" / path):
         if candidate.exists():
             return candidate.resolve()
-    known = sorted(
-        f"inventory/{p.parent.name}" for p in paths.ROOT.glob("inventory/*/hosts.yml")
-    )
-    raise StreambedError(
-        f"no inventory {str(path)!r}; the clone has {', '.join(known)}"
-    )
+    known = sorted(f"inventory/{p.parent.name}" for p in paths.ROOT.glob("inventory/*/hosts.yml"))
+    raise StreambedError(f"no inventory {str(path)!r}; the clone has {', '.join(known)}")
 
 
 @functools.cache
@@ -109,9 +105,7 @@ def _load(path: Path) -> Inventory:
             raw = variable_manager.get_vars(host=host, include_hostvars=False)
             templar = Templar(loader=loader, variables=raw)
             bed_vars = {key: templar.template(value) for key, value in raw.items()}
-            nodes.append(
-                _node(host.name, frozenset(g.name for g in host.get_groups()), bed_vars)
-            )
+            nodes.append(_node(host.name, frozenset(g.name for g in host.get_groups()), bed_vars))
     except AnsibleError as error:
         raise StreambedError(f"{path}: {error.message}") from error
     name = bed_vars.get("bed_name")
@@ -159,9 +153,7 @@ def _node(name: str, groups: frozenset[str], variables: Mapping[str, Any]) -> No
 
 def _ssh_arguments(variables: Mapping[str, Any]) -> list[str]:
     names = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
-    return [
-        word for name in names for word in shlex.split(str(variables.get(name) or ""))
-    ]
+    return [word for name in names for word in shlex.split(str(variables.get(name) or ""))]
 
 
 def _ssh_option(variables: Mapping[str, Any], option: str) -> Path | None:

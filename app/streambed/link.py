@@ -70,9 +70,7 @@ class Link:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", name):
                 raise LinkError(f"{name!r} is not the name of an interface")
         if not self.peers:
-            raise LinkError(
-                "no peers: a link needs at least one address on its other side"
-            )
+            raise LinkError("no peers: a link needs at least one address on its other side")
         for peer in self.peers:
             try:
                 ipaddress.IPv4Address(peer)
@@ -164,9 +162,7 @@ def _shape_device(device: str, rate: int, mtu: int, default: str) -> Iterator[Co
     )
 
 
-def set_commands(
-    link: Link, rate_bit_per_s: float, mtu_bytes: int = 1500
-) -> tuple[Command, ...]:
+def set_commands(link: Link, rate_bit_per_s: float, mtu_bytes: int = 1500) -> tuple[Command, ...]:
     """The commands that shape a link nothing shapes yet, both directions at the same rate."""
     rate = check_rate(rate_bit_per_s)
     nic, ifb = link.interface, link.ifb
@@ -230,9 +226,7 @@ def clear_commands(link: Link) -> tuple[Command, ...]:
 def _run(command: Command) -> str:
     environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     except FileNotFoundError:
         raise LinkError(f"{command[0]} is not installed on this node") from None
     if done.returncode:
@@ -255,15 +249,11 @@ def _read_config() -> Link:
         raw = json.loads(CONFIG.read_text())
         link = Link(interface=raw["interface"], peers=tuple(raw["peers"]))
     except FileNotFoundError:
-        raise LinkError(
-            f"{CONFIG} is missing: this node has no link to shape"
-        ) from None
+        raise LinkError(f"{CONFIG} is missing: this node has no link to shape") from None
     except (ValueError, KeyError, TypeError) as error:
         raise LinkError(f"{CONFIG} is damaged: {error!r}") from None
     if not Path("/sys/class/net", link.interface).exists():
-        raise LinkError(
-            f"{CONFIG}: there is no interface {link.interface!r} on this node"
-        )
+        raise LinkError(f"{CONFIG}: there is no interface {link.interface!r} on this node")
     return link
 
 
@@ -302,9 +292,7 @@ def clear(link: Link) -> None:
             _run(command)
     left = show(link)
     if left["up"] or left["down"]:
-        raise LinkError(
-            f"{link.interface} is still shaped after `clear`: {json.dumps(left)}"
-        )
+        raise LinkError(f"{link.interface} is still shaped after `clear`: {json.dumps(left)}")
     before = _read_state().get("offloads_before", {})
     words = [word for name, value in before.items() for word in (name, value)]
     if words:
@@ -323,9 +311,7 @@ def apply(link: Link, rate_bit_per_s: int) -> None:
     before = _offloads(link.interface)
     _write_state({"rate_bit_per_s": rate_bit_per_s, "offloads_before": before})
     try:
-        for command in set_commands(
-            link, rate_bit_per_s, int(_sys_net(link.interface, "mtu"))
-        ):
+        for command in set_commands(link, rate_bit_per_s, int(_sys_net(link.interface, "mtu"))):
             _run(command)
     except LinkError:
         clear(link)
@@ -397,12 +383,8 @@ def _rate_argument(text: str) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit status: 0 done, 1 the kernel or the node refused, 2 bad arguments."""
-    parser = _Parser(
-        prog="streambed-link", description="Shape the link between client and cluster"
-    )
-    commands = parser.add_subparsers(
-        dest="command", required=True, parser_class=_Parser
-    )
+    parser = _Parser(prog="streambed-link", description="Shape the link between client and cluster")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     setter = commands.add_parser("set", help="shape both directions to one rate")
     setter.add_argument("--rate", type=_rate_argument, required=True, help="in bit/s")
     for name in ("show", "clear", "restore"):

@@ -36,7 +36,5 @@ def wait_until(
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise StreambedError(
-                f"waited {timeout_s:g} s in vain for {what}", hint=hint
-            )
+            raise StreambedError(f"waited {timeout_s:g} s in vain for {what}", hint=hint)
         time.sleep(interval_s)

@@ -98,6 +98,8 @@ class PodmanProvider:
         def bring_up(node: Node) -> None:
             if node in wanted:
                 self._make(node, image, bed_keys, replace=node.name in conditions)
+            elif conditions[node.name]["State"] == "paused":
+                podman.call("unpause", self._names.container(node.name))
             podman.call("start", self._names.container(node.name))
 
         _in_parallel(bring_up, self._inventory.nodes)
