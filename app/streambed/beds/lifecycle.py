@@ -134,9 +134,12 @@ def ssh_argv(bed: Inventory, node: str, command: Sequence[str] = ()) -> list[str
     As with ssh itself, the words of `command` are joined and the node's shell reads them.
 
     Raises:
-        StreambedError: the bed has no such node.
+        StreambedError: the bed has no such node, or has no key because it is not up.
     """
-    return [*ssh.argv(bed.node(node)), *command]
+    target = bed.node(node)
+    if target.key_file is not None and not target.key_file.exists():
+        raise StreambedError(f"bed {bed.name} is not up", hint=f"./streambed up -i {bed.path}")
+    return [*ssh.argv(target, options=("-o", "ConnectTimeout=10")), *command]
 
 
 @contextmanager
