@@ -1,6 +1,7 @@
 """The inventory, read through Ansible itself: the only list of nodes there is."""
 
 import functools
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,6 +92,8 @@ def _load(path: Path) -> Inventory:
     from ansible.template import Templar
     from ansible.vars.manager import VariableManager
 
+    # Inventories may lie anywhere; what they say of keys is relative to this clone.
+    os.environ["STREAMBED_ROOT"] = str(paths.ROOT)
     _find_plugins()
     loader = DataLoader()
     try:

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from tests.system.tools import Bed, free_prefix, leftovers, streambed, write_inventory
 
+from streambed import paths
+
 # The bed of the tests must not meet one that the user has up.
 os.environ["STREAMBED_BED_PREFIX"] = free_prefix()
+# For Ansible by hand, on inventories that do not lie in the clone.
+os.environ["STREAMBED_ROOT"] = str(paths.ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,6 @@ def write_inventory(
     """
     hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
     hosts["all"]["vars"]["bed_name"] = bed_name
-    hosts["all"]["vars"]["bed_state_dir"] = str(paths.ROOT / ".streambed" / bed_name)
     for node, variables in (nodes or {}).items():
         hosts["all"]["hosts"][node] |= variables
     folder.mkdir(exist_ok=True)
