@@ -158,6 +158,25 @@ def held_by_routes(routes: Sequence[dict[str, object]], *, own_bridge: str) -> l
     return held
 
 
+def exists(names: BedNames, subnet: Network) -> bool:
+    """Is the bed's network there?
+
+    Raises:
+        StreambedError: it is, with another subnet.
+    """
+    inspected = podman.attempt("network", "inspect", names.network)
+    if inspected.returncode != 0:
+        return False
+    (network,) = json.loads(inspected.stdout)
+    present = [entry["subnet"] for entry in network["subnets"]]
+    if present != [str(subnet)]:
+        raise StreambedError(
+            f"the bed exists on {', '.join(present)}, its inventory says {subnet}",
+            hint="./streambed down, or set STREAMBED_BED_PREFIX as it was",
+        )
+    return True
+
+
 def ensure(names: BedNames, subnet: Network) -> None:
     """Create the bed's network unless it is there.
 
@@ -167,15 +186,7 @@ def ensure(names: BedNames, subnet: Network) -> None:
     Raises:
         StreambedError: it is there with another subnet, or podman refuses.
     """
-    existing = podman.attempt("network", "inspect", names.network)
-    if existing.returncode == 0:
-        (network,) = json.loads(existing.stdout)
-        present = [entry["subnet"] for entry in network["subnets"]]
-        if present != [str(subnet)]:
-            raise StreambedError(
-                f"the bed exists on {', '.join(present)}, its inventory says {subnet}",
-                hint="./streambed down, or set STREAMBED_BED_PREFIX as it was",
-            )
+    if exists(names, subnet):
         return
     labels = [f"--label={key}={value}" for key, value in names.labels().items()]
     podman.call(

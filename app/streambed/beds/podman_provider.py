@@ -77,7 +77,8 @@ class PodmanProvider:
         subnet = network.parse_subnet(self._inventory.subnet)
         network.check_addresses(self._inventory.nodes, subnet)
         podman.require()
-        network.check_free(subnet, network.held_subnets(self._names))
+        if not network.exists(self._names, subnet):
+            network.check_free(subnet, network.held_subnets(self._names))
 
     def create(self) -> None:
         self.check()
