@@ -87,10 +87,9 @@ def test_nodes_reach_nothing_outside_of_the_bed(bed: Bed) -> None:
 def test_up_mends_a_stopped_node_and_comes_back_after_a_kill(bed: Bed) -> None:
     name = f"streambed-{paths.clone_hash(bed.name)}-client"
     subprocess.run([*PODMAN, "stop", "-t", "5", name], check=True, capture_output=True)
-    killed = start("up", "-i", bed.path)
-    line_with(killed, "provision")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    with start("up", "-i", bed.path) as killed:
+        line_with(killed, "provision")
+        os.killpg(killed.pid, signal.SIGKILL)
     streambed("up", "-i", bed.path)
     streambed("verify", "-i", bed.path)
 
@@ -105,10 +104,10 @@ def test_a_second_bed_lives_beside_the_first_until_it_is_taken_down(
     other = write_inventory(tmp_path / "tiny", "tiny", sizes)
     env = {"STREAMBED_BED_PREFIX": free_prefix()}
     try:
-        interrupted = start("up", "-i", other, env=env)
-        line_with(interrupted, "creating")
-        os.killpg(interrupted.pid, signal.SIGINT)
-        assert interrupted.wait(60) != 0
+        with start("up", "-i", other, env=env) as interrupted:
+            line_with(interrupted, "creating")
+            os.killpg(interrupted.pid, signal.SIGINT)
+            assert interrupted.wait(60) != 0
         said = streambed("status", "-i", other, "--json", env=env).stdout
         assert json.loads(said)["stage"] != "verified"
     finally:

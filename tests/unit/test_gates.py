@@ -59,9 +59,10 @@ def test_a_failed_measurement_is_no_goodput(text: str) -> None:
 
 
 def test_slow_links_are_measured_for_longer_within_bounds() -> None:
-    assert goodput.measuring_time_s(100e6) == 2
-    assert goodput.measuring_time_s(5e6) == pytest.approx(3.4752)
-    assert goodput.measuring_time_s(64e3) == 12
+    assert goodput.measuring_time_s(100e6, 2.0) == 2
+    assert goodput.measuring_time_s(5e6, 2.0) == pytest.approx(3.4752)
+    assert goodput.measuring_time_s(64e3, 2.0) == 12
+    assert goodput.measuring_time_s(100e6, 20.0) == 20
 
 
 def test_a_trigger_that_acts() -> None:
@@ -79,6 +80,11 @@ def test_batches_that_overrun_do_not_speak_against_the_trigger() -> None:
     starts = [0.0, 1.7, 3.1, 4.0, 5.0, 6.0]
     executions = [1.7, 1.4, 0.5, 0.5, 0.5, 0.5]
     assert trigger.acts(starts, executions, 1.0).ok
+
+
+def test_another_trigger_is_seen_even_when_every_batch_overran() -> None:
+    assert trigger.acts([0.0, 1.2, 2.4, 3.7], [1.2, 1.2, 1.3, 1.2], 1.0).ok
+    assert not trigger.acts([0.0, 5.0, 10.0, 15.0], [1.2] * 4, 1.0).ok
 
 
 def test_no_batches_prove_nothing() -> None:

@@ -46,7 +46,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        err.print("[fail]interrupted[/fail]: what was finished is kept; the same command goes on")
+        err.print("[fail]interrupted[/fail]: what was finished is kept")
         sys.exit(130)
     except OSError as error:
         if error.errno == errno.EPIPE:

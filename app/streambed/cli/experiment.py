@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from streambed.cli import options
 from streambed.console import err, out, step
@@ -90,10 +91,12 @@ def run(
     **shape: Any,
 ) -> None:
     """Run the cells of EXPERIMENT on its bed, which is brought up when it is down."""
+    from streambed.experiment import plan as plans
     from streambed.results import writer as writers
     from streambed.runner import run as runs
 
     loaded = _load(experiment, **shape)
+    plans.build(loaded)  # placement and link of every cell, before anything is made
     if resume is None:
         writer = writers.create(loaded, results_path, seed=seed)
     elif seed is not None:
@@ -102,7 +105,11 @@ def run(
         writer = writers.resume(loaded, results_path, run=resume or None)
     with writer:
         step(f"run {writer.directory.name}")
-        good = runs.Runner(writer).run()
+        try:
+            good = runs.Runner(writer).run()
+        except KeyboardInterrupt:
+            err.print(f"to go on: the same command with --resume {escape(str(writer.directory))}")
+            raise
         runs.report_outcome(writer)
     sys.exit(0 if good else 1)
 

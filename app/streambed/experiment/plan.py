@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streambed import inventory, link
+from streambed.errors import StreambedError
 from streambed.experiment.cells import Cell, cells
 from streambed.experiment.estimate import BED_UP_S, cell_s, run_s
 from streambed.experiment.experiment import Experiment
@@ -76,11 +77,16 @@ def shaping_commands(cell: Cell, placement: Placement) -> tuple[link.Command, ..
     if rate is None:
         return ()
     variables = placement.producer.variables
-    shaped = link.Link(
-        interface=str(variables.get("bandwidth_shaping_interface", INTERFACE)),
-        peers=tuple(sorted(node.bed_address for node in placement.peers)),
-    )
-    return link.set_commands(shaped, rate * 1e6)
+    try:
+        shaped = link.Link(
+            interface=str(variables.get("bandwidth_shaping_interface", INTERFACE)),
+            peers=tuple(sorted(node.bed_address for node in placement.peers)),
+        )
+        return link.set_commands(shaped, rate * 1e6)
+    except link.LinkError as error:
+        raise StreambedError(
+            f"inventory {cell.bed}: {error}", hint="give each node an IPv4 `bed_address`"
+        ) from error
 
 
 def to_data(plan: Plan) -> dict[str, Any]:

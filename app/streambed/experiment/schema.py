@@ -73,7 +73,9 @@ class Gates(Section):
         OrWord("none", Fraction()), None, "share of right labels below which a cell fails"
     )
     contended_above: Annotated[float, _by(Fraction())] = setting(
-        Fraction(), 0.10, "share of steal or of CPU pressure above which a cell is contended"
+        Fraction(),
+        0.10,
+        "share of the host's CPU time that others took above which a cell is contended",
     )
 
 

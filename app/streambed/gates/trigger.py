@@ -24,17 +24,22 @@ def acts(starts_s: Sequence[float], executions_s: Sequence[float], trigger_s: fl
         if execution < trigger_s
     ]
     expected = f"{trigger_s:g} between starts, within {_TOLERANCE:.0%}"
-    if not intervals:
-        if len(starts_s) > 1:
-            # Every batch overran: then each must have started right after the one before.
-            return Reading(
-                "trigger_acts",
-                ok=True,
-                measured="every micro-batch overran",
-                expected=expected,
-            )
+    if not intervals and len(starts_s) > 1:
+        pauses = [
+            later - (start + execution)
+            for start, execution, later in zip(starts_s, executions_s, starts_s[1:], strict=False)
+        ]
+        pause = statistics.median(pauses)
         return Reading(
-            "trigger_acts",
+            gate="trigger_acts",
+            ok=pause <= _TOLERANCE * trigger_s,
+            measured=round(pause, 3),
+            expected="next to no pause after micro-batches that all overran",
+            unit="s",
+        )
+    if not intervals:
+        return Reading(
+            gate="trigger_acts",
             ok=False,
             measured=f"{len(starts_s)} micro-batches",
             expected=expected,

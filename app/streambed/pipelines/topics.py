@@ -44,6 +44,9 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     spec = parse(TopicsSpec, raw)
     client = kafka_client.admin(spec.bootstrap, spec.security)
     deadline = time.monotonic() + spec.timeout_s
+    # A broker that has just started may not know its controller yet; a request that waits for it
+    # inside of librdkafka would not look again for minutes.
+    _wait_for_controller(client, deadline)
     doomed = [*spec.delete, *_with_prefixes(client, spec, deadline)]
     if doomed:
         _delete(client, doomed, deadline)
@@ -52,20 +55,31 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     emit("done", created=[t.name for t in spec.create], deleted=doomed, at=time.time())
 
 
+def _wait_for_controller(client: "AdminClient", deadline: float) -> None:
+    while _metadata(client, deadline).controller_id < 0:
+        if time.monotonic() > deadline:
+            raise ServiceError("Kafka has no controller yet")
+        time.sleep(0.1)
+
+
 def _with_prefixes(client: "AdminClient", spec: TopicsSpec, deadline: float) -> list[str]:
     if not spec.delete_prefixes:
         return []
     return sorted(t for t in _topics(client, deadline) if t.startswith(tuple(spec.delete_prefixes)))
 
 
-def _topics(client: "AdminClient", deadline: float) -> dict[str, Any]:
-    """Metadata of every topic, by name."""
+def _metadata(client: "AdminClient", deadline: float) -> Any:
     from confluent_kafka import KafkaException
 
     try:
-        found: dict[str, Any] = client.list_topics(timeout=_left(deadline)).topics
+        return client.list_topics(timeout=_left(deadline))
     except KafkaException as error:
         raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
+
+
+def _topics(client: "AdminClient", deadline: float) -> dict[str, Any]:
+    """Metadata of every topic, by name."""
+    found: dict[str, Any] = _metadata(client, deadline).topics
     return found
 
 
@@ -75,6 +89,8 @@ def _delete(client: "AdminClient", doomed: list[str], deadline: float) -> None:
     for name, future in client.delete_topics(doomed, operation_timeout=10).items():
         try:
             future.result(timeout=_left(deadline))
+        except TimeoutError:
+            raise ServiceError(f"topic {name!r} not deleted in time") from None
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise ServiceError(f"topic {name!r} not deleted: {error.args[0].str()}") from None
@@ -99,6 +115,8 @@ def _create(client: "AdminClient", spec: TopicsSpec, deadline: float) -> None:
             future.result(timeout=_left(deadline))
         except KafkaException as error:
             raise ServiceError(f"topic {name!r} not created: {error.args[0].str()}") from None
+        except TimeoutError:
+            raise ServiceError(f"topic {name!r} not created in {spec.timeout_s:g} s") from None
     partitions = {t.name: t.partitions for t in spec.create}
     _wait(
         client,

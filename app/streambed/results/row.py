@@ -23,7 +23,7 @@ class Flag(StrEnum):
     DRIVER_BOUND = "driver_bound"
     """The producer had no headroom, so it may be what was measured."""
     CONTENDED = "contended"
-    """Steal or CPU pressure was above the limit."""
+    """Others took more of the processors than the limit."""
     NOT_REPRESENTATIVE = "not_representative"
     """The mode's own condition does not hold."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from streambed import __version__, paths
+from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import KAFKA_PORT
 from streambed.inventory import Inventory
 from streambed.results.manifest import Facts
@@ -131,8 +132,9 @@ async def gather(fleet: Fleet) -> Facts:
     )
 
 
-def of_model(name: str, model: DeployedModel) -> Facts:
+def of_model(config: StreamingConfiguration, model: DeployedModel) -> Facts:
     """The model of a cell, by its hash."""
+    name = f"{config.model} ({config.weights or 'trained'}) on {config.dataset}"
     entry = {"sha256": model.sha256, "offline_accuracy": model.offline_accuracy}
     return Facts(effective={f"model {name}": entry})
 

@@ -55,6 +55,8 @@ class Session:
             ) from None
         except (OSError, asyncssh.Error) as error:
             raise BedFailure(f"{self.node.name}: `{command}`: {error}") from error
+        if done.exit_status is None and done.exit_signal is None:
+            raise BedFailure(f"{self.node.name}: connection lost during `{command}`")
         completed = Completed(
             status=-1 if done.exit_status is None else done.exit_status,
             stdout=str(done.stdout or ""),

@@ -5,8 +5,11 @@ import json
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+
+from rich.markup import escape
 
 from streambed import inventory as inventories
 from streambed import paths
@@ -27,7 +30,7 @@ from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.remote import Fleet, connect
-from streambed.runner.streaming import StreamingCell, probe_producer, sweep
+from streambed.runner.streaming import StreamingCell, probe_producer, sender_config, sweep
 
 _ATTEMPTS_WHEN_CONTENDED = 2
 
@@ -50,7 +53,8 @@ class Runner:
                 inventory = inventories.load(bed)
                 bring_up(inventory)
                 todo = [e for e in pending if e.cell.bed == bed]
-                lock = paths.state_dir(inventory.name) / "run.lock"
+                # The lock of `up` and `down` too: nobody changes a bed under a measurement.
+                lock = paths.state_dir(inventory.name) / "lock"
                 with locks.exclusive(lock, what=f"bed {inventory.name}", command="run"):
                     asyncio.run(self._on_bed(inventory, todo, display))
         left = self._writer.pending()
@@ -74,7 +78,7 @@ class Runner:
                         lost = await self._execute(fleet, queue.pop(0), display)
                         if lost:
                             break  # connect anew
-            except BedFailure as failure:
+            except CellFailure as failure:  # here the bed itself, not a cell, is unfit
                 raise StreambedError(
                     str(failure), hint=f"./streambed up -i {inventory.path}, then run with --resume"
                 ) from failure
@@ -107,7 +111,7 @@ class Runner:
         lost = False
         try:
             model = await deploy(fleet, placement, config, display)
-            self._writer.record_facts(provenance.of_model(config.model, model))
+            self._writer.record_facts(provenance.of_model(config, model))
             rate = await self._unshaped_rate(fleet, placement, attempt, model, name)
             streaming = StreamingCell(
                 fleet, placement, cell, model, name, attempt.directory, display
@@ -120,18 +124,29 @@ class Runner:
             readings += streaming.judge(rate, figures.sending_of(seen.produced).rate_per_s)
             reasons = failed_reasons(readings)
             status, reason = ("failed", "; ".join(reasons)) if reasons else ("ok", None)
-        except CellFailure as failure:
-            reason = str(failure)
-            lost = isinstance(failure, BedFailure)
         except asyncio.CancelledError:
-            self._writer.append(
-                self._row(attempt, "interrupted", None, [], "interrupted by the user")
-            )
+            self._interrupted(attempt)
             raise
+        except StreambedError:
+            raise  # the run itself cannot go on: another configuration, a full disk
+        except Exception as error:
+            # Whatever broke, it broke this cell: a row, and the run goes on.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # cleaning up after Ctrl-C failed
+                self._interrupted(attempt)
+                raise asyncio.CancelledError from error
+            story = _story(error)
+            reason = "; then: ".join(_words(part) for part in story)
+            lost = any(isinstance(part, BedFailure) for part in story)
+            if not isinstance(error, CellFailure):
+                write_text(attempt.directory / "error.txt", traceback.format_exc())
         if streaming is not None and measures is None:
             measures = figures.partial_measures(streaming.observed)
             readings = streaming.observed.readings
         return self._row(attempt, status, measures, readings, reason), lost
+
+    def _interrupted(self, attempt: Attempt) -> None:
+        self._writer.append(self._row(attempt, "interrupted", None, [], "interrupted by the user"))
 
     def _row(
         self,
@@ -162,10 +177,14 @@ class Runner:
         model: DeployedModel,
         name: str,
     ) -> float:
-        """The producer's own rate, measured once per run for each way of producing."""
+        """The producer's own rate, measured once per run for each way of producing.
+
+        A slow link's small batches are a way of their own.
+        """
         config = attempt.execution.cell.streaming
         key = (
-            *(config.producer, config.broker_on, config.partitions, config.compression),
+            *(config.producer, config.broker_on, config.partitions),
+            *sender_config(config).values(),
             *(model.dataset_on_node, fleet.inventory.name),
         )
         if key not in self._rates:
@@ -173,6 +192,21 @@ class Runner:
                 fleet, placement, config, model.dataset_on_node, name
             )
         return self._rates[key]
+
+
+def _story(error: BaseException) -> list[BaseException]:
+    """What failed, first things first: a clean-up that fails too does not hide the cause."""
+    chain: list[BaseException] = []
+    at: BaseException | None = error
+    while at is not None:
+        if at is error or isinstance(at, CellFailure):
+            chain.append(at)
+        at = at.__context__
+    return chain[::-1]
+
+
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, CellFailure) else f"unexpected: {error!r}"
 
 
 def _bootstrap(inventory: Inventory) -> str:
@@ -188,7 +222,7 @@ def _keep(directory: Path, *events: object) -> None:
 
 def _in_words(row: Row) -> str:
     if row.status != "ok":
-        return f"[fail]{row.status}[/fail]: {row.reason}"
+        return f"[fail]{row.status}[/fail]: {escape(row.reason or '')}"
     fields = row.measures.as_fields() if row.measures else {}
     words = []
     for name, unit in (("image_rate_per_s", "images/s"), ("micro_batch_mean_s", "s a micro-batch")):
@@ -227,10 +261,10 @@ def bring_up(inventory: Inventory) -> None:
     """Make sure the bed is up and runs the programs of this clone; says so when it was not."""
     try:
         found = asyncio.run(_applications(inventory))
-    except BedFailure:
+    except CellFailure:
         step(f"bed {inventory.name} is not up: bringing it up")
     else:
-        if found == {packed_application_hash()}:
+        if found == {packed_application_hash()} and lifecycle.is_up(inventory):
             return
         step(f"bed {inventory.name} runs other programs than this clone: provisioning it")
     lifecycle.up(inventory)
@@ -242,5 +276,5 @@ def report_outcome(writer: RunWriter) -> None:
     left = writer.pending()
     if left:
         err.print(f"[fail]{len(left)} cells are not ok[/fail]; ./streambed results {name} tells")
-        err.print(f"try them again: ./streambed run {writer.manifest.experiment} --resume {name}")
+        err.print(f"try them again: the same command with --resume {escape(str(writer.directory))}")
     err.print(f"figures: ./streambed results {name}; pages: ./streambed report {name}")

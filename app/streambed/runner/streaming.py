@@ -26,7 +26,7 @@ from streambed.runner.display import Display
 from streambed.runner.failure import CellFailure
 from streambed.runner.model import DeployedModel
 from streambed.runner.program import Event, Program
-from streambed.runner.remote import Fleet
+from streambed.runner.remote import RUN_USER, Fleet
 
 TOPIC_PREFIX = "streambed-"
 RUN_DIR = "/var/lib/streambed/runs"
@@ -211,7 +211,8 @@ class StreamingCell:
         first_id = PRIME_FIRST_ID
         for count, rate in self._warm_up_phases():
             images, _ = self._topics
-            patience_s = _PRIME_TIMEOUT_S
+            pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
+            patience_s = _PRIME_TIMEOUT_S + _PATIENCE * count / pace
             producer = self._producer(images, first_id, count, patience_s, rate)
             async with producer as prime:
                 await prime.until("done", timeout_s=patience_s)
@@ -232,10 +233,9 @@ class StreamingCell:
         warm_up = self._cell.warm_up
         rate = arrival_images_per_s(self._config, self._cell.payload_bytes)
         phases: list[tuple[int, float | None]] = [(warm_up.prime_images, None)]
-        if rate is None:  # nothing sets a pace: as many as two cores classify in that time
-            phases.append((round(warm_up.rehearse_s * UNSHAPED_IMAGES_PER_S), None))
-        else:
-            phases.append((round(warm_up.rehearse_s * rate), rate))
+        # No faster than can be classified, or the rehearsal would end in a backlog.
+        pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
+        phases.append((round(warm_up.rehearse_s * pace), pace))
         return [phase for phase in phases if phase[0]]
 
     @property
@@ -252,7 +252,9 @@ class StreamingCell:
             await shaping.set_rate(self._fleet, rate)
         state = await shaping.show(self._client)
         # After the cell nothing is set again: what is there now is what the images went through.
-        measured = await goodputs.measure(self._client, self._master, rate)
+        measured = await goodputs.measure(
+            self._client, self._master, rate, self._cell.gates.goodput_s
+        )
         self.observed.readings += goodputs.judge(
             measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
         )
@@ -310,7 +312,7 @@ class StreamingCell:
 
     def _sending_s(self) -> float:
         """How long the link or the offered rate needs for the cell's images."""
-        times = [1.0]
+        times = [self._cell.images / UNSHAPED_IMAGES_PER_S]
         config = self._config
         if config.bandwidth_mbit_per_s is not None:
             expected = link.expected_goodput_bit_per_s(config.bandwidth_mbit_per_s * 1e6, 1500)
@@ -407,6 +409,10 @@ async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Eve
 async def sweep(fleet: Fleet, bootstrap: str) -> None:
     """Put the bed back as a cell expects it, whatever a killed run left: link, topics, files."""
     await shaping.set_rate(fleet, None)
+    for node in fleet.inventory.group("kafka_standby"):
+        await services.stop(fleet.on(node), "kafka")
+    for session in fleet.all():
+        await session.run(["pkill", "-x", "-u", RUN_USER, "iperf3"], check=False)
     spec = {"bootstrap": bootstrap, "delete_prefixes": [TOPIC_PREFIX]}
     async with Program(fleet.on(fleet.inventory.group("kafka_brokers")[0]), "topics", spec) as old:
         await old.until("done", timeout_s=_START_TIMEOUT_S)
@@ -441,6 +447,7 @@ async def probe_producer(
     try:
         async with Program(fleet.on(placement.producer), "produce", spec) as produce:
             done = await produce.until("done", timeout_s=_PRIME_TIMEOUT_S)
+            await produce.end(timeout_s=_STOP_TIMEOUT_S)
     finally:
         async with Program(broker, "topics", topics | {"delete": [topic]}) as delete:
             await delete.until("done", timeout_s=_START_TIMEOUT_S)
