@@ -144,7 +144,7 @@ def create(
         study=experiment.study,
         pipeline=experiment.pipeline,
         factors=[factor.field for factor in experiment.varied],
-        file=str(experiment.path),
+        file=_within_clone(experiment.path),
         text=experiment.text,
         options=experiment.overrides.as_record(),
         config_hash=config_hash(all_cells),
@@ -197,6 +197,11 @@ def resume(
         os.close(lock)
         raise
     return writer
+
+
+def _within_clone(path: Path) -> str:
+    """A file of the clone by its place in it: a run is judged on other machines too."""
+    return str(path.relative_to(paths.ROOT) if path.is_relative_to(paths.ROOT) else path)
 
 
 def _record(cell: Cell) -> CellRecord:

@@ -106,8 +106,8 @@ class StreamingCell:
             await stack.enter_async_context(self._topics_exist())
             self._display.stage("starting Spark")
             collect = await stack.enter_async_context(self._collector())
-            await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             classify = await stack.enter_async_context(self._classifier())
+            await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
             self.observed.submitted_at = submitted["at"]
             await classify.until("ready", timeout_s=_START_TIMEOUT_S)
