@@ -37,7 +37,7 @@ def test_every_image_came_out_once_with_the_right_label(small: list[dict[str, An
 
 
 def test_no_backlog_is_counted_as_rate(small: list[dict[str, Any]]) -> None:
-    """The ceiling with an 8-byte key is 0.976; one batch of eight may straddle the window's edge."""
+    """The ceiling with an 8-byte key is 0.976; one batch of eight may straddle an edge."""
     for row in small:
         assert row["link_utilisation"] <= 0.976 * 9 / 8, row
         assert row["payload_bytes"] == 784
