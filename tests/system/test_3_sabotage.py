@@ -11,17 +11,20 @@ from tests.system.tools import Bed, line_with, rows, start, until
 from streambed import paths
 
 # A short cell with a link that leaves the machine idle.
-CELL = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
+CELL = ("--set", "bandwidth=10 Mbit/s")
 CLASSIFY = "/opt/streambed/app/streambed/pipelines/classify.py"
 
 
-def _sabotaged(bed: Bed, results: Path, act: Callable[[], object], *options: str) -> dict[str, Any]:
+def _sabotaged(
+    bed: Bed, results: Path, act: Callable[[], object], *options: str, trigger: str = "1 s"
+) -> dict[str, Any]:
     """Run one cell, act while images are being classified, and return its row."""
     # Looking at a node costs the host some CPU time: that must not make it a cell to repeat.
     small = (paths.ROOT / "experiments" / "small.yml").read_text()
     experiment = results / "small.yml"
     experiment.write_text(small.replace("contended_above: 10 %", "contended_above: 90 %"))
-    command = ("run", str(experiment), "-i", bed.path, "--results", str(results), *CELL, *options)
+    cell = (*CELL, "--set", f"trigger={trigger}", *options)
+    command = ("run", str(experiment), "-i", bed.path, "--results", str(results), *cell)
     with start(*command) as running:
         try:
             line_with(running, "classifying")
@@ -154,7 +157,7 @@ def deaf_to_the_trigger(bed: Bed) -> Iterator[None]:
 @pytest.mark.usefixtures("deaf_to_the_trigger")
 def test_a_trigger_that_does_not_act_fails(bed: Bed, tmp_path: Path) -> None:
     # At 2 s there is time to spare for batches in between.
-    row = _sabotaged(bed, tmp_path, lambda: None, "--set", "trigger=2 s")
+    row = _sabotaged(bed, tmp_path, lambda: None, trigger="2 s")
     assert row["status"] == "failed"
     assert not row["gates"]["trigger_acts"]["ok"]
 
