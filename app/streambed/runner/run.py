@@ -25,7 +25,7 @@ from streambed.results.files import write_text
 from streambed.results.measures import Measures
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
-from streambed.runner import figures, provenance
+from streambed.runner import figures, provenance, services
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.model import DeployedModel, deploy
@@ -112,11 +112,12 @@ class Runner:
         try:
             model = await deploy(fleet, placement, config, display)
             self._writer.record_facts(provenance.of_model(config, model))
-            rate = await self._unshaped_rate(fleet, placement, attempt, model, name)
-            streaming = StreamingCell(
-                fleet, placement, cell, model, name, attempt.directory, display
-            )
-            seen = await streaming.run()
+            async with services.brokers_running(fleet, placement):
+                rate = await self._unshaped_rate(fleet, placement, attempt, model, name)
+                streaming = StreamingCell(
+                    fleet, placement, cell, model, name, attempt.directory, display
+                )
+                seen = await streaming.run()
             _keep(attempt.directory, seen.produced, seen.collected, seen.batches, seen.effective)
             if "spark" not in self._writer.manifest.facts.effective:
                 self._writer.record_facts(provenance.of_spark(seen.effective["spark"]))

@@ -102,7 +102,6 @@ class StreamingCell:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(shaping.set_rate, self._fleet, None)
             await shaping.set_rate(self._fleet, None)
-            await stack.enter_async_context(services.brokers_running(self._fleet, self._place))
             await stack.enter_async_context(self._topics_exist())
             self._display.stage("starting Spark")
             collect = await stack.enter_async_context(self._collector())
