@@ -42,7 +42,8 @@ def streambed(
 def start(*arguments: str, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """Start `./streambed` in a process group of its own and go on."""
     return subprocess.Popen(
-        [LAUNCHER, *arguments],
+        # Where the tests run in the background, an interrupt is ignored, and that is inherited.
+        ["env", "--default-signal=INT", LAUNCHER, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
