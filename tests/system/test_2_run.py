@@ -112,13 +112,18 @@ def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
 
 
 def test_the_broker_may_run_on_the_client(bed: Bed, tmp_path: Path) -> None:
-    streambed(
-        *("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK),
-        # Below what the link lets Spark fetch: the producer itself meets no link here.
-        *("--set", "broker_on=client", "--set", "offered_rate=1200 images/s"),
-    )
+    """Every image crosses the link on its way to Spark instead, and comes out once.
+
+    Whether a window of 8 triggers is found is left open: Spark's fetches make uneven batches here.
+    """
+    options = ("--set", "broker_on=client", "--set", "offered_rate=1200 images/s")
+    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK, *options)
+    with start(*command) as running:
+        line_with(running, "collecting")
     (row,) = rows(tmp_path, "small")
-    assert (row["status"], row["broker_on"], row["lost"]) == ("ok", "client", 0)
+    assert (row["broker_on"], row["lost"], row["duplicates"]) == ("client", 0, 0)
+    assert row["gates"]["images_acknowledged"]["ok"]
+    assert row["accuracy"] >= 0.97
     assert "inactive" in bed.root("client", "systemctl is-active kafka || true")
 
 
