@@ -10,6 +10,11 @@ KAFKA_PORT = 9092
 SPARK_MASTER_PORT = 7077
 
 
+def bootstrap_of(brokers: tuple[Node, ...]) -> str:
+    """`address:port` of every broker, as Kafka's clients take it."""
+    return ",".join(f"{node.bed_address}:{KAFKA_PORT}" for node in brokers)
+
+
 @dataclass(frozen=True)
 class Placement:
     """The nodes of a streaming cell by what they do."""
@@ -26,7 +31,7 @@ class Placement:
     @property
     def bootstrap(self) -> str:
         """Where Kafka's clients start: `address:port` of every broker."""
-        return ",".join(f"{node.bed_address}:{KAFKA_PORT}" for node in self.brokers)
+        return bootstrap_of(self.brokers)
 
     @property
     def master_url(self) -> str:

@@ -18,7 +18,7 @@ from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
 from streambed.experiment.estimate import cell_s
 from streambed.experiment.order import Execution
-from streambed.experiment.placement import KAFKA_PORT, Placement, place
+from streambed.experiment.placement import Placement, bootstrap_of, place
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
 from streambed.inventory import Inventory
 from streambed.results.files import write_text
@@ -73,7 +73,7 @@ class Runner:
                     if not facts_known:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
-                    await sweep(fleet, _bootstrap(inventory))
+                    await sweep(fleet, bootstrap_of(inventory.group("kafka_brokers")))
                     while queue:
                         lost = await self._execute(fleet, queue.pop(0), display)
                         if lost:
@@ -208,10 +208,6 @@ def _story(error: BaseException) -> list[BaseException]:
 
 def _words(error: BaseException) -> str:
     return str(error) if isinstance(error, CellFailure) else f"unexpected: {error!r}"
-
-
-def _bootstrap(inventory: Inventory) -> str:
-    return ",".join(f"{n.bed_address}:{KAFKA_PORT}" for n in inventory.group("kafka_brokers"))
 
 
 def _keep(directory: Path, *events: object) -> None:
