@@ -11,7 +11,7 @@ from streambed.results.measure import streaming_measures
 from streambed.results.measures import StreamingMeasures
 from streambed.results.samples import Appends, Batches, Sending
 from streambed.results.window import TooShort
-from streambed.runner.streaming import Observed
+from streambed.runner.observed import Observed
 
 
 def appends_of(raw: Path, images: int) -> Appends:

@@ -139,7 +139,7 @@ def of_model(config: StreamingConfiguration, model: DeployedModel) -> Facts:
     return Facts(effective={f"model {name}": entry})
 
 
-def of_spark(effective: Mapping[str, Any]) -> Facts:
+def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Facts:
     """Spark's settings in effect, without what differs from one application to the next."""
     kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
-    return Facts(effective={"spark": kept})
+    return Facts(effective={f"spark, {config.mode}": kept})

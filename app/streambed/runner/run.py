@@ -6,8 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from rich.markup import escape
 
@@ -17,20 +16,26 @@ from streambed.beds import lifecycle, locks
 from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
 from streambed.experiment.estimate import cell_s
+from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.order import Execution
-from streambed.experiment.placement import Placement, bootstrap_of, place
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
 from streambed.inventory import Inventory
 from streambed.results.files import write_text
 from streambed.results.measures import Measures
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
-from streambed.runner import figures, provenance, services
+from streambed.runner import provenance
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
-from streambed.runner.model import DeployedModel, deploy
+from streambed.runner.pipeline import PipelineCell, Work
 from streambed.runner.remote import Fleet, connect
-from streambed.runner.streaming import StreamingCell, probe_producer, sender_config, sweep
+from streambed.runner.streaming import StreamingPipeline
+from streambed.runner.sweep import sweep
+
+PIPELINES: Mapping[str, Callable[[Work], PipelineCell]] = {
+    StreamingConfiguration.pipeline: StreamingPipeline,
+}
+"""What carries out a cell of each pipeline that an experiment can name."""
 
 _ATTEMPTS_WHEN_CONTENDED = 2
 
@@ -40,7 +45,7 @@ class Runner:
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
-        self._rates: dict[tuple[object, ...], float] = {}
+        self._known: dict[Hashable, float] = {}
 
     def run(self) -> bool:
         """Run everything; True when every execution of the run is ok now."""
@@ -73,7 +78,7 @@ class Runner:
                     if not facts_known:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
-                    await sweep(fleet, bootstrap_of(inventory.group("kafka_brokers")))
+                    await sweep(fleet)
                     while queue:
                         lost = await self._execute(fleet, queue.pop(0), display)
                         if lost:
@@ -99,31 +104,24 @@ class Runner:
 
     async def _attempt(self, fleet: Fleet, attempt: Attempt, display: Display) -> tuple[Row, bool]:
         cell = attempt.execution.cell
-        config = cell.streaming
-        placement = place(config, fleet.inventory)
         run = self._writer.directory.name
-        name = f"{run}-{cell.id}-{attempt.execution.repeat}-{attempt.number}"
-        streaming: StreamingCell | None = None
-        readings: list[Reading] = []
-        measures: Measures | None = None
+        pipeline = PIPELINES[cell.pipeline](
+            Work(
+                fleet=fleet,
+                cell=cell,
+                name=f"{run}-{cell.id}-{attempt.execution.repeat}-{attempt.number}",
+                directory=attempt.directory,
+                display=display,
+                record_facts=self._writer.record_facts,
+                known=self._known,
+            )
+        )
         status: Status = "failed"
         reason: str | None = None
         lost = False
         try:
-            model = await deploy(fleet, placement, config, display)
-            self._writer.record_facts(provenance.of_model(config, model))
-            async with services.brokers_running(fleet, placement):
-                rate = await self._unshaped_rate(fleet, placement, attempt, model, name)
-                streaming = StreamingCell(
-                    fleet, placement, cell, model, name, attempt.directory, display
-                )
-                seen = await streaming.run()
-            _keep(attempt.directory, seen.produced, seen.collected, seen.batches, seen.effective)
-            if "spark" not in self._writer.manifest.facts.effective:
-                self._writer.record_facts(provenance.of_spark(seen.effective["spark"]))
-            measures, readings = figures.measures(seen, attempt.directory / "results.npz", rate)
-            readings += streaming.judge(rate, figures.sending_of(seen.produced).rate_per_s)
-            reasons = failed_reasons(readings)
+            outcome = await pipeline.run()
+            reasons = failed_reasons(outcome.readings)
             status, reason = ("failed", "; ".join(reasons)) if reasons else ("ok", None)
         except asyncio.CancelledError:
             self._interrupted(attempt)
@@ -141,10 +139,8 @@ class Runner:
             lost = any(isinstance(part, BedFailure) for part in story)
             if not isinstance(error, CellFailure):
                 write_text(attempt.directory / "error.txt", traceback.format_exc())
-        if streaming is not None and measures is None:
-            measures = figures.partial_measures(streaming.observed)
-            readings = streaming.observed.readings
-        return self._row(attempt, status, measures, readings, reason), lost
+            outcome = pipeline.partial()
+        return self._row(attempt, status, outcome.measures, outcome.readings, reason), lost
 
     def _interrupted(self, attempt: Attempt) -> None:
         self._writer.append(self._row(attempt, "interrupted", None, [], "interrupted by the user"))
@@ -170,30 +166,6 @@ class Runner:
             gates={reading.gate: reading.as_dict() for reading in readings},
         )
 
-    async def _unshaped_rate(
-        self,
-        fleet: Fleet,
-        placement: Placement,
-        attempt: Attempt,
-        model: DeployedModel,
-        name: str,
-    ) -> float:
-        """The producer's own rate, measured once per run for each way of producing.
-
-        A slow link's small batches are a way of their own.
-        """
-        config = attempt.execution.cell.streaming
-        key = (
-            *(config.producer, config.broker_on, config.partitions),
-            *sender_config(config).values(),
-            *(model.dataset_on_node, fleet.inventory.name),
-        )
-        if key not in self._rates:
-            self._rates[key] = await probe_producer(
-                fleet, placement, config, model.dataset_on_node, name
-            )
-        return self._rates[key]
-
 
 def _story(error: BaseException) -> list[BaseException]:
     """What failed, first things first: a clean-up that fails too does not hide the cause."""
@@ -208,13 +180,6 @@ def _story(error: BaseException) -> list[BaseException]:
 
 def _words(error: BaseException) -> str:
     return str(error) if isinstance(error, CellFailure) else f"unexpected: {error!r}"
-
-
-def _keep(directory: Path, *events: object) -> None:
-    """The raw events of an attempt, beside the collector's arrays."""
-    names = ("produced", "collected", "batches", "effective")
-    content = dict(zip(names, events, strict=True))
-    write_text(directory / "events.json", json.dumps(content, indent=1) + "\n")
 
 
 def _in_words(row: Row) -> str:

@@ -1,0 +1,285 @@
+"""One cell of the streaming pipeline, from an idle bed to gated figures and back.
+
+The order matters. Spark is warmed by images that do not count while nothing shapes the link; only
+then is the link shaped, measured, loaded and measured again, so that start-up never mixes with
+what is measured. Completion is a count, never a wait for some time.
+"""
+
+import asyncio
+import contextlib
+import functools
+import time
+
+from streambed import link
+from streambed.experiment.estimate import UNSHAPED_IMAGES_PER_S
+from streambed.experiment.length import arrival_images_per_s
+from streambed.experiment.placement import Placement
+from streambed.gates import contention
+from streambed.gates import goodput as goodputs
+from streambed.runner import shaping, topics
+from streambed.runner.failure import CellFailure
+from streambed.runner.model import DeployedModel
+from streambed.runner.observed import Observed
+from streambed.runner.pipeline import Work
+from streambed.runner.producing import producer_spec
+from streambed.runner.program import Event, Program
+from streambed.runner.sweep import RUN_DIR
+
+PRIME_FIRST_ID = 1 << 62
+"""Ids of the images that warm the pipeline lie far above those that count."""
+
+_START_TIMEOUT_S = 120.0
+_PRIME_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
+# A cell may take this many times as long as the link needs, before it is given up.
+_PATIENCE = 4.0
+_PATIENCE_FLOOR_S = 60.0
+_FETCH_GRACE_S = 10.0
+
+
+class StreamingCell:
+    """The steps of one cell; `observed` holds what came so far, also when the cell failed."""
+
+    def __init__(
+        self, work: Work, placement: Placement, model: DeployedModel, observed: Observed
+    ) -> None:
+        self.observed = observed
+        self._fleet = work.fleet
+        self._place = placement
+        self._cell = work.cell
+        self._config = work.cell.streaming
+        self._model = model
+        self._name = name = work.name
+        self._raw = work.directory
+        self._display = work.display
+        self._client = work.fleet.on(placement.producer)
+        self._broker = work.fleet.on(placement.brokers[0])
+        self._master = work.fleet.on(placement.master)
+        self._images = topics.image_topic(name, self._config.partitions, placement)
+        self._results = topics.result_topic(name, placement)
+
+    async def run(self) -> None:
+        """Run the cell.
+
+        Raises:
+            CellFailure: a step failed; what was observed until then stays in `observed`.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(shaping.set_rate, self._fleet, None)
+            await shaping.set_rate(self._fleet, None)
+            await stack.enter_async_context(
+                topics.existing(self._broker, self._place.bootstrap, (self._images, self._results))
+            )
+            self._display.stage("starting Spark")
+            collect = await stack.enter_async_context(self._collector())
+            classify = await stack.enter_async_context(self._classifier())
+            await collect.until("ready", timeout_s=_START_TIMEOUT_S)
+            submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
+            self.observed.submitted_at = submitted["at"]
+            await classify.until("ready", timeout_s=_START_TIMEOUT_S)
+            await self._warm_up(collect, classify)
+            await self._shape_and_measure("before")
+            await self._measured_phase(collect, classify)
+            await self._shape_and_measure("after")
+            await self._finish(collect, classify)
+
+    def _collector(self) -> Program:
+        warm_up = {"first": PRIME_FIRST_ID, "count": self._warm_up_images}
+        return Program(
+            self._broker,
+            "collect",
+            {
+                "bootstrap": self._place.bootstrap,
+                "result_topic": self._results["name"],
+                "first_id": 0,
+                "count": self._cell.images,
+                "warm_up": [warm_up],
+                "reference": self._model.reference_on_node,
+                "dataset": self._model.dataset_on_node,
+                "raw_path": f"{RUN_DIR}/{self._name}.npz",
+            },
+            lambda event: self._display.images(event.get("unique", 0), self._cell.images),
+        )
+
+    def _classifier(self) -> Program:
+        return Program(
+            self._master,
+            "classify",
+            {
+                "bootstrap": self._place.bootstrap,
+                "topic": self._images["name"],
+                "result_topic": self._results["name"],
+                "master_url": self._place.master_url,
+                "driver_address": self._place.master.bed_address,
+                "model": self._model.spec,
+                "dataset": self._model.dataset_on_node,
+                "trigger_s": self._config.trigger_s,
+                "partitions": self._config.partitions,
+                "executors": len(self._place.workers),
+                "run_dir": f"{RUN_DIR}/{self._name}",
+            },
+        )
+
+    def _producer(
+        self, first_id: int, count: int, deadline_s: float, rate_per_s: float | None
+    ) -> Program:
+        spec = producer_spec(
+            self._config,
+            self._place,
+            self._model.dataset_on_node,
+            self._images["name"],
+            first_id=first_id,
+            count=count,
+            deadline_s=deadline_s,
+            rate_per_s=rate_per_s,
+        )
+        return Program(self._client, "produce", spec)
+
+    async def _warm_up(self, collect: Program, classify: Program) -> None:
+        """Classify images that do not count: a few to load everything, then at the cell's rate.
+
+        Only batches of the cell's own size and pace bring all code that they use to its speed.
+        """
+        self._display.stage("warming up")
+        first_id = PRIME_FIRST_ID
+        for count, rate in self._warm_up_phases():
+            pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
+            patience_s = _PRIME_TIMEOUT_S + _PATIENCE * count / pace
+            producer = self._producer(first_id, count, patience_s, rate)
+            async with producer as prime:
+                await prime.until("done", timeout_s=patience_s)
+            first_id += count
+            seen = asyncio.create_task(
+                collect.until_true(
+                    functools.partial(_warmed_up, collect, first_id - PRIME_FIRST_ID),
+                    what=f"results of {first_id - PRIME_FIRST_ID} warm-up images",
+                    timeout_s=patience_s,
+                )
+            )
+            event = await _unless_ended(seen, classify)
+            if self.observed.first_result_at is None:
+                self.observed.first_result_at = event["first_result_at"]
+
+    def _warm_up_phases(self) -> list[tuple[int, float | None]]:
+        """Images of each phase, and their rate (None: all at once)."""
+        warm_up = self._cell.warm_up
+        rate = arrival_images_per_s(self._config, self._cell.payload_bytes)
+        phases: list[tuple[int, float | None]] = [(warm_up.prime_images, None)]
+        # No faster than can be classified, or the rehearsal would end in a backlog.
+        pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
+        phases.append((round(warm_up.rehearse_s * pace), pace))
+        return [phase for phase in phases if phase[0]]
+
+    @property
+    def _warm_up_images(self) -> int:
+        return sum(count for count, _ in self._warm_up_phases())
+
+    async def _shape_and_measure(self, when: str) -> None:
+        bandwidth = self._config.bandwidth_mbit_per_s
+        if bandwidth is None:
+            return
+        rate = bandwidth * 1e6
+        self._display.stage(f"measuring the link ({when})")
+        if when == "before":
+            await shaping.set_rate(self._fleet, rate)
+        state = await shaping.show(self._client)
+        # After the cell nothing is set again: what is there now is what the images went through.
+        measured = await goodputs.measure(
+            self._client, self._master, rate, self._cell.gates.goodput_s
+        )
+        self.observed.readings += goodputs.judge(
+            measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
+        )
+        if when == "before":
+            self.observed.goodput = measured
+            self.observed.readings.append(await goodputs.management_is_unshaped(self._client))
+
+    async def _measured_phase(self, collect: Program, classify: Program) -> None:
+        count = self._cell.images
+        patience_s = _PATIENCE * self._sending_s() + _PATIENCE_FLOOR_S
+        cpu_before = await contention.read(self._fleet.all())
+        began = time.monotonic()
+        self._display.stage("classifying")
+        rate = self._config.offered_rate_images_per_s
+        async with self._producer(0, count, patience_s, rate) as produce:
+            done = asyncio.create_task(produce.until("done", timeout_s=patience_s))
+            self.observed.produced = await _unless_ended(done, classify, collect)
+            await produce.end(timeout_s=_STOP_TIMEOUT_S)
+        await self._until_complete(collect, classify, patience_s)
+        took_s = time.monotonic() - began
+        cpu_after = await contention.read(self._fleet.all())
+        self.observed.taken = contention.taken(cpu_before, cpu_after, took_s)
+
+    async def _until_complete(self, collect: Program, classify: Program, patience_s: float) -> None:
+        """Until every id has a result, or Spark has read every image and one is still missing."""
+        expected = self.observed.produced["acked"] + self._warm_up_images
+
+        def all_read() -> Event | None:
+            read = sum(e["rows"] for e in classify.events if e.get("event") == "batch")
+            return {"rows": read} if read >= expected else None
+
+        complete = asyncio.create_task(collect.until("complete", timeout_s=patience_s))
+        read = asyncio.create_task(
+            classify.until_true(all_read, what=f"{expected} images read", timeout_s=patience_s)
+        )
+        try:
+            await asyncio.wait([complete, read], return_when=asyncio.FIRST_COMPLETED)
+            if not complete.done():
+                read.result()
+                # All results are appended by now: what the collector has yet to fetch is seconds.
+                await asyncio.wait([complete], timeout=_FETCH_GRACE_S)
+            if complete.done():
+                complete.result()
+        finally:
+            for task in (complete, read):
+                task.cancel()
+            await asyncio.gather(complete, read, return_exceptions=True)
+
+    def _sending_s(self) -> float:
+        """How long the link or the offered rate needs for the cell's images."""
+        times = [self._cell.images / UNSHAPED_IMAGES_PER_S]
+        config = self._config
+        if config.bandwidth_mbit_per_s is not None:
+            expected = link.expected_goodput_bit_per_s(config.bandwidth_mbit_per_s * 1e6, 1500)
+            times.append(self._cell.images * self._cell.payload_bytes * 8 / expected)
+        if config.offered_rate_images_per_s is not None:
+            times.append(self._cell.images / config.offered_rate_images_per_s)
+        return max(times)
+
+    async def _finish(self, collect: Program, classify: Program) -> None:
+        self._display.stage("collecting")
+        classify.command("stop")
+        stopped = await classify.until("done", timeout_s=_STOP_TIMEOUT_S)
+        self.observed.effective = {
+            "spark": stopped["effective_conf"],
+            "source": stopped["source_options"],
+            "sink": stopped["sink_options"],
+        }
+        self.observed.batches = [e for e in classify.events if e.get("event") == "batch"]
+        collect.command("finish")
+        self.observed.collected = await collect.until("done", timeout_s=_STOP_TIMEOUT_S)
+        raw_on_node = self.observed.collected["raw_path"]
+        await self._broker.get(raw_on_node, self._raw / "results.npz")
+
+
+def _warmed_up(collect: Program, count: int) -> Event | None:
+    """The collector's newest count, once it has seen `count` warm-up images."""
+    newest = collect.last("progress")
+    return newest if newest is not None and newest["warm_up"] >= count else None
+
+
+async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Event:
+    """Wait for `waiting`, but not on when one of the other programs ends before it."""
+    watchers = [asyncio.create_task(program.ended(), name=program.name) for program in others]
+    try:
+        await asyncio.wait([waiting, *watchers], return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        for watcher in watchers:
+            if watcher.done():
+                raise CellFailure(watcher.result())
+        raise AssertionError("asyncio.wait returned with nothing done")
+    finally:
+        for task in (waiting, *watchers):
+            task.cancel()
+        await asyncio.gather(waiting, *watchers, return_exceptions=True)
