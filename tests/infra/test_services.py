@@ -44,6 +44,13 @@ def test_runs_as_its_user_without_privileges(host: Host, service: Service) -> No
     assert status["Seccomp"].strip() == "2"
 
 
+def test_jvm_starts_from_the_archive_that_the_image_has(host: Host, service: Service) -> None:
+    """Only a baked image has one; a JVM whose class path differs from it ignores it silently."""
+    archive = f"/opt/streambed/classes/{service.unit.removesuffix('.service')}.jsa"
+    mapped = host.check_output("cat /proc/%s/maps", main_pid(host, service))
+    assert (archive in mapped) == host.file(archive).exists
+
+
 def test_sandbox_takes_effect(host: Host, service: Service) -> None:
     """A writer to whom file rights mean nothing, in the service's mount namespace.
 

@@ -87,7 +87,7 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
     facts = json.loads(path.read_text())["facts"]
     assert facts["nodes"][bed.name]["cloud"]["cpu_quota"] == pytest.approx(1.6)
     assert facts["versions"][bed.name]["cloud"]["packages"]["chainer"] == "7.8.1"
-    assert facts["effective"]["spark"]["spark.sql.adaptive.enabled"] == "false"
+    assert facts["effective"]["spark, engineered"]["spark.sql.adaptive.enabled"] == "false"
     key = Path(bed.inventory.node("client").key_file or "").read_text()
     assert key.splitlines()[1] not in path.read_text()
 
@@ -98,13 +98,14 @@ def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
         line_with(killed, "cell 2/2")
         line_with(killed, "classifying")
         os.killpg(killed.pid, signal.SIGKILL)
-    before = rows(tmp_path, "small", "--all")
+    before = rows(tmp_path, "small")
     assert [row["status"] for row in before] == ["ok", "interrupted"]
     streambed(*command, "--repeats", "2", "--resume")
-    after = rows(tmp_path, "small", "--all")
-    assert [row["status"] for row in after] == ["ok", "interrupted", "ok"]
+    after = rows(tmp_path, "small")
+    assert [row["status"] for row in after] == ["ok", "ok"]
     assert after[0] == before[0]
-    assert len(rows(tmp_path, "small")) == 2
+    # A noisy machine repeats cells; what was interrupted stays a row all the same.
+    assert before[1] in rows(tmp_path, "small", "--all")
     other = (*command[:-1], "trigger=2 s", "--resume")
     said = streambed(*other, status=1).stderr
     assert "another configuration" in said

@@ -94,10 +94,10 @@ def taken(before: Sequence[CpuTimes], after: Sequence[CpuTimes], elapsed_s: floa
     return Taken(steal=steal, foreign=foreign, pressure=pressure)
 
 
-def judge(seen: Taken, limit: float) -> Reading:
+def judge(seen: Taken, limit: float, gate: str = "cpu_taken_by_others") -> Reading:
     """Flag the cell when others took more than `limit` of the host's CPU time, a fraction."""
     return Reading(
-        gate="cpu_taken_by_others",
+        gate=gate,
         ok=seen.steal + seen.foreign <= limit,
         measured=round(seen.steal + seen.foreign, 4),
         expected=f"at most {limit:g} of the host's CPU time (steal {seen.steal:.3f}, "

@@ -37,7 +37,7 @@ PIPELINES: Mapping[str, Callable[[Work], PipelineCell]] = {
 }
 """What carries out a cell of each pipeline that an experiment can name."""
 
-_ATTEMPTS_WHEN_CONTENDED = 2
+_ATTEMPTS_WHEN_CONTENDED = 3
 
 
 class Runner:

@@ -16,6 +16,7 @@ from streambed.experiment.length import arrival_images_per_s
 from streambed.experiment.placement import Placement
 from streambed.gates import contention
 from streambed.gates import goodput as goodputs
+from streambed.gates.reading import failed_reasons
 from streambed.runner import shaping, topics
 from streambed.runner.failure import CellFailure
 from streambed.runner.model import DeployedModel
@@ -183,13 +184,22 @@ class StreamingCell:
         if when == "before":
             await shaping.set_rate(self._fleet, rate)
         state = await shaping.show(self._client)
+        cpu_before, began = await contention.read(self._fleet.all()), time.monotonic()
         # After the cell nothing is set again: what is there now is what the images went through.
         measured = await goodputs.measure(
             self._client, self._master, rate, self._cell.gates.goodput_s
         )
-        self.observed.readings += goodputs.judge(
+        readings = goodputs.judge(
             measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
         )
+        if failed_reasons(readings):
+            # Ends that had no processor say nothing about the link: the cell is then repeated.
+            taken = contention.taken(
+                cpu_before, await contention.read(self._fleet.all()), time.monotonic() - began
+            )
+            gate = f"cpu_taken_by_others_{when}"
+            readings.append(contention.judge(taken, self._cell.gates.contended_above, gate))
+        self.observed.readings += readings
         if when == "before":
             self.observed.goodput = measured
             self.observed.readings.append(await goodputs.management_is_unshaped(self._client))
