@@ -1,12 +1,13 @@
 """The inventory, read through Ansible itself: the only list of nodes there is."""
 
 import functools
+import math
 import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from streambed import paths
 from streambed.errors import StreambedError
@@ -111,6 +112,8 @@ def _load(path: Path) -> Inventory:
             nodes.append(_node(host.name, frozenset(g.name for g in host.get_groups()), bed_vars))
     except AnsibleError as error:
         raise StreambedError(f"{path}: {error.message}") from error
+    except _BadVariable as error:
+        raise StreambedError(f"{path}: {error}") from None
     name = bed_vars.get("bed_name")
     if not isinstance(name, str):
         raise StreambedError(f"{path}: `bed_name` is not set for all nodes")
@@ -134,19 +137,49 @@ def _refuse_twins(path: Path, nodes: list[Node]) -> None:
         seen[node.address] = node.name
 
 
+class _BadVariable(Exception):
+    """A variable of a node that is not what it has to be, in words."""
+
+
+_N = TypeVar("_N", int, float)
+
+
+def _number(node: str, variables: Mapping[str, Any], key: str, kind: type[_N]) -> _N | None:
+    """A number that is greater than zero; None when the node has no such variable."""
+    if key not in variables:
+        return None
+    given = variables[key]
+    try:
+        number = kind(given)
+    except (TypeError, ValueError):
+        number = kind(0)
+    if isinstance(given, bool) or not (number > 0 and math.isfinite(number)):
+        words = "a whole number" if kind is int else "a number"
+        raise _BadVariable(f"node {node}: `{key}` is {given!r}; allowed is {words} above 0")
+    return number
+
+
+def _size(node: str, variables: Mapping[str, Any], key: str) -> int | None:
+    if key not in variables:
+        return None
+    try:
+        return parse_size(variables[key])
+    except StreambedError as error:
+        raise _BadVariable(f"node {node}: `{key}`: {error.message}") from None
+
+
 def _node(name: str, groups: frozenset[str], variables: Mapping[str, Any]) -> Node:
     key_file = variables.get("ansible_ssh_private_key_file")
     address = str(variables.get("ansible_host", name))
-    memory = variables.get("memory")
     return Node(
         name=name,
         address=address,
         bed_address=str(variables.get("bed_address", address)),
         groups=groups - {"all", "ungrouped"},
-        cpus=float(variables["cpus"]) if "cpus" in variables else None,
-        memory_bytes=parse_size(memory) if memory is not None else None,
+        cpus=_number(name, variables, "cpus", float),
+        memory_bytes=_size(name, variables, "memory"),
         user=str(variables.get("ansible_user", "root")),
-        port=int(variables.get("ansible_port", 22)),
+        port=_number(name, variables, "ansible_port", int) or 22,
         key_file=Path(key_file).resolve() if key_file else None,
         known_hosts=_ssh_option(variables, "UserKnownHostsFile"),
         proxy_jump=_proxy_jump(variables),

@@ -134,6 +134,11 @@ def test_an_interrupted_run_is_a_row_and_leaves_the_bed_usable(bed: Bed, tmp_pat
     command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command) as running:
         line_with(running, "classifying")
+        # The bed is taken: a second run leaves nothing behind, not even a directory.
+        other = tmp_path / "other"
+        said = streambed(*command, "--results", str(other), status=1).stderr
+        assert "is in use by `run`" in said
+        assert not list(other.glob("*"))
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(60) == 130
     (row,) = rows(tmp_path, "small")

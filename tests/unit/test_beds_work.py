@@ -19,6 +19,12 @@ def test_a_held_lock_says_who_holds_it(tmp_path: Path) -> None:
         again,
     ):
         pass
+    locks.refuse_if_held(tmp_path / "lock", what="bed duo")
+    with (
+        locks.exclusive(tmp_path / "lock", what="bed duo", command="down"),
+        pytest.raises(StreambedError, match=r"bed duo is in use by `down`"),
+    ):
+        locks.refuse_if_held(tmp_path / "lock", what="bed duo")
     with locks.exclusive(tmp_path / "lock", what="bed duo", command="down"):
         pass
 

@@ -55,3 +55,25 @@ def test_yaml_that_is_none_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text("all: [")
     with pytest.raises(StreambedError, match=str(tmp_path)):
         inventory.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("cpus: two", r"node a: `cpus` is 'two'; allowed is a number above 0"),
+        ("cpus: -1", r"`cpus` is -1"),
+        ("cpus: .nan", r"`cpus` is nan"),
+        ("cpus: true", r"`cpus` is True"),
+        ("ansible_port: x", r"`ansible_port` is 'x'; allowed is a whole number above 0"),
+        ("memory: much", r"node a: `memory`: .*much"),
+    ],
+)
+def test_a_number_that_is_none_is_named_with_its_node(
+    given: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "hosts.yml").write_text(
+        f"all: {{vars: {{bed_name: b}}, hosts: {{a: {{ansible_host: h, {given}}}}}}}"
+    )
+    with pytest.raises(StreambedError, match=message) as refused:
+        inventory.load(tmp_path)
+    assert str(tmp_path) in refused.value.message

@@ -24,11 +24,27 @@ def exclusive(path: Path, *, what: str, command: str) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StreambedError(
-                f"{what} is in use by {_holder(path)}", hint="wait for it, or end it"
-            ) from None
+            raise _in_use(path, what) from None
         _sign(path, command)
         yield
+
+
+def refuse_if_held(path: Path, *, what: str) -> None:
+    """Find out before anything is made whether `exclusive` would refuse.
+
+    Raises:
+        StreambedError: another process holds it; the message says which.
+    """
+    if path.exists():
+        with path.open("r") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(path, what) from None
+
+
+def _in_use(path: Path, what: str) -> StreambedError:
+    return StreambedError(f"{what} is in use by {_holder(path)}", hint="wait for it, or end it")
 
 
 @contextmanager

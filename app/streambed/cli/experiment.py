@@ -97,6 +97,7 @@ def run(
 
     loaded = _load(experiment, **shape)
     plans.build(loaded)  # placement and link of every cell, before anything is made
+    runs.refuse_busy_beds(loaded.beds)
     if resume is None:
         writer = writers.create(loaded, results_path, seed=seed)
     elif seed is not None:

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 
 from rich.markup import escape
 
@@ -58,9 +59,8 @@ class Runner:
                 inventory = inventories.load(bed)
                 bring_up(inventory)
                 todo = [e for e in pending if e.cell.bed == bed]
-                # The lock of `up` and `down` too: nobody changes a bed under a measurement.
-                lock = paths.state_dir(inventory.name) / "lock"
-                with locks.exclusive(lock, what=f"bed {inventory.name}", command="run"):
+                what = f"bed {inventory.name}"
+                with locks.exclusive(_bed_lock(inventory), what=what, command="run"):
                     asyncio.run(self._on_bed(inventory, todo, display))
         left = self._writer.pending()
         if not left:
@@ -217,6 +217,21 @@ async def _applications(inventory: Inventory) -> set[str]:
             for session in fleet.all()
         ]
     return {head.stdout.strip() for head in heads}
+
+
+def _bed_lock(inventory: Inventory) -> Path:
+    """The lock of `up` and `down` too: nobody changes a bed under a measurement."""
+    return paths.state_dir(inventory.name) / "lock"
+
+
+def refuse_busy_beds(beds: Sequence[str]) -> None:
+    """Refuse a run whose bed another command uses, before the run leaves anything behind.
+
+    Raises:
+        StreambedError: which bed, and who has it.
+    """
+    for inventory in map(inventories.load, beds):
+        locks.refuse_if_held(_bed_lock(inventory), what=f"bed {inventory.name}")
 
 
 def bring_up(inventory: Inventory) -> None:
