@@ -6,8 +6,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.system.tools import Bed, line_with, rows, start, streambed
+
+from streambed.results import resources
+from streambed.results.run import open_run
 
 QUICK = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
 
@@ -54,6 +58,38 @@ def test_goodput_was_measured_both_ways_before_and_after(small: list[dict[str, A
             for when in ("before", "after"):
                 assert row["gates"][f"goodput_{direction}_{when}"]["ok"]
         assert row["gates"]["management_unshaped"]["ok"]
+
+
+def test_every_node_was_sampled_in_every_second_of_the_window(
+    bed: Bed, small: list[dict[str, Any]], results: Path
+) -> None:
+    (directory,) = results.glob("small-*")
+    run = open_run(directory)
+    for row in small:
+        nodes = resources.read(run.raw_directory(row) / resources.FILE)
+        sending = json.loads((run.raw_directory(row) / "events.json").read_text())["produced"]
+        start = sending["first_send_at"] + row["warm_up_s"]
+        end = start + row["window_s"]
+        assert list(nodes) == [node.name for node in bed.inventory.nodes]
+        for node in bed.inventory.nodes:
+            use = nodes[node.name]
+            inside = use.at_s[(use.at_s > start - 1) & (use.at_s < end + 1)]
+            assert len(inside) >= row["window_s"]
+            assert max(np.diff(inside)) < 2  # a busy node may be late by some of a second
+            assert (use.limits.cpus, use.limits.memory_bytes) == (node.cpus, node.memory_bytes)
+        used = {name: values[-1] for name, values in nodes["cloud"].cpu_s.items()}
+        assert min(used[g] for g in ("broker", "executor JVM", "Python workers")) > 0, used
+        cost = nodes["client"].cpu_s["sampler"]
+        assert cost[-1] < 0.02 * (nodes["client"].at_s[-1] - nodes["client"].at_s[0])
+
+
+def test_the_busiest_resource_of_a_full_link_is_the_link(small: list[dict[str, Any]]) -> None:
+    """In closed mode the producer fills it, whatever the classifier manages."""
+    for row in small:
+        assert 0.9 < row["link_share_max"] < 1.05
+        assert "link of client, up" in row["bottleneck"]
+        assert 0 < row["cpu_share_max"] < 1.1
+        assert 0 < row["memory_share_max"] < 1
 
 
 def test_nothing_is_shaped_and_nothing_runs_after_a_run(

@@ -112,6 +112,7 @@ def test_a_bug_is_told_with_its_stack_and_a_status_of_its_own(
         ("classify", '{"trigger": 1}', "'trigger'"),
         ("topics", '{"bootstrap": 9092}', "bootstrap"),
         ("train", '{"model": "resnet", "out": "x"}', "lenet5"),
+        ("sample", '{"address": "127.0.0.1", "every_s": 0}', "every_s"),
     ],
 )
 def test_a_bad_spec_ends_with_2_and_a_word(program: str, spec: str, word: str) -> None:

@@ -15,6 +15,7 @@ PROGRAMS = {
     "train": "streambed.pipelines.train",
     "reference": "streambed.pipelines.reference",
     "dataset": "streambed.pipelines.dataset",
+    "sample": "streambed.pipelines.sample",
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 _KEY = "streambed.measure"
 
+Figure = int | float | str
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -18,11 +20,11 @@ class Measure:
 
     field: str
     unit: str
-    type: type[int] | type[float]
+    type: type[Figure]
     meaning: str
 
 
-def measure(unit: str, meaning: str, kind: type[int] | type[float] = float) -> Any:
+def measure(unit: str, meaning: str, kind: type[Figure] = float) -> Any:
     """Declare a measure as a dataclass field."""
     return dataclasses.field(
         default=None, metadata={_KEY: {"unit": unit, "meaning": meaning, "type": kind}}
@@ -31,11 +33,24 @@ def measure(unit: str, meaning: str, kind: type[int] | type[float] = float) -> A
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:
-    """What every pipeline measures."""
+    """What every pipeline measures: the use of its nodes while it ran."""
 
     pipeline: ClassVar[str]
 
-    def as_fields(self) -> dict[str, int | float | None]:
+    cpu_share_max: float | None = measure(
+        "", "CPU time in the measured window over the node's quota: the busiest node's"
+    )
+    memory_share_max: float | None = measure(
+        "", "memory over the node's limit at the fullest moment of the window: the fullest node's"
+    )
+    link_share_max: float | None = measure(
+        "", "frames on the shaped link over those of the measured goodput: the busier direction's"
+    )
+    bottleneck: str | None = measure(
+        "", "what was in use to its limit in the window, or came closest", str
+    )
+
+    def as_fields(self) -> dict[str, Figure | None]:
         """Field name → figure, in the order of declaration."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 

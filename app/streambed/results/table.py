@@ -27,6 +27,7 @@ _FIXED: dict[str, pa.DataType] = {
     "ended_at": pa.float64(),
     "gates": pa.string(),
 }
+_OF_FIGURE: dict[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
 def write(path: Path, rows: Sequence[Flat]) -> None:
@@ -73,7 +74,7 @@ def _type(name: str) -> pa.DataType | None:
     if name in _FIXED:
         return _FIXED[name]
     if name in MEASURES:
-        return pa.int64() if MEASURES[name].type is int else pa.float64()
+        return _OF_FIGURE[MEASURES[name].type]
     for pipeline in PIPELINES:
         factor = by_field(pipeline).get(name)
         if factor is not None:

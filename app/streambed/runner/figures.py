@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from streambed.gates.reading import Reading
+from streambed.results import bottleneck, resources
 from streambed.results.measure import streaming_measures
 from streambed.results.measures import StreamingMeasures
 from streambed.results.samples import Appends, Batches, Sending
-from streambed.results.window import TooShort
+from streambed.results.window import TooShort, Window
 from streambed.runner.observed import Observed
 
 
@@ -65,14 +66,22 @@ def sending_of(produced: dict[str, Any]) -> Sending:
 
 
 def measures(
-    seen: Observed, raw: Path, unshaped_rate_per_s: float
+    seen: Observed, raw: Path, unshaped_rate_per_s: float, producer: str
 ) -> tuple[StreamingMeasures, list[Reading]]:
-    """Every figure of a cell that ran to its end; a window that is too short is a failed gate."""
+    """Every figure of a cell that ran to its end; a window that is too short is a failed gate.
+
+    Args:
+        seen: what the cell gave.
+        raw: the collector's npz; the nodes' resources lie beside it.
+        unshaped_rate_per_s: what the producer manages with nothing in the way, images/s.
+        producer: name of the node it ran on, whose link the goodput is of.
+    """
     cell = seen.cell
     known = partial_measures(seen)
     sending = sending_of(seen.produced)
+    used: dict[str, Any] = {}
     try:
-        found, _ = streaming_measures(
+        found, window = streaming_measures(
             appends_of(raw, cell.images),
             Batches.of_events(b for b in seen.batches if b["started_at"] >= sending.first_send_at),
             sending,
@@ -86,11 +95,22 @@ def measures(
         readings = [Reading("window", ok=False, measured=error.message, expected="8 triggers")]
     else:
         readings = []
+        used = _use(seen, raw, producer, window)
     busy = sending.last_send_at - sending.first_send_at
     more: dict[str, Any] = {
         **{name: value for name, value in known.as_fields().items() if value is not None},
         "send_rate_per_s": sending.rate_per_s,
         "producer_cpu_share": seen.produced["cpu_s"] / busy if busy > 0 else None,
         "producer_unshaped_rate_per_s": unshaped_rate_per_s,
+        **used,
     }
     return replace(found, **more), readings
+
+
+def _use(seen: Observed, raw: Path, producer: str, window: Window) -> dict[str, Any]:
+    goodputs = {}
+    if seen.goodput is not None:
+        goodputs[producer] = (seen.goodput.up_mbit_per_s, seen.goodput.down_mbit_per_s)
+    nodes = resources.read(raw.with_name(resources.FILE))
+    ranked = bottleneck.utilisations(nodes, window.start_s, window.end_s, goodputs)
+    return bottleneck.measures(ranked)

@@ -37,7 +37,10 @@ class StreamingPipeline:
         self._keep()
         work.record_facts(provenance.of_spark(self._config, self._observed.effective["spark"]))
         measures, readings = figures.measures(
-            self._observed, work.directory / "results.npz", unshaped_rate_per_s
+            self._observed,
+            work.directory / "results.npz",
+            unshaped_rate_per_s,
+            self._place.producer.name,
         )
         send_rate_per_s = figures.sending_of(self._observed.produced).rate_per_s
         readings += self._judge(unshaped_rate_per_s, send_rate_per_s)

@@ -17,7 +17,7 @@ from streambed.experiment.placement import Placement
 from streambed.gates import contention
 from streambed.gates import goodput as goodputs
 from streambed.gates.reading import failed_reasons
-from streambed.runner import shaping, topics
+from streambed.runner import sampling, shaping, topics
 from streambed.runner.failure import CellFailure
 from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
@@ -80,7 +80,8 @@ class StreamingCell:
             await classify.until("ready", timeout_s=_START_TIMEOUT_S)
             await self._warm_up(collect, classify)
             await self._shape_and_measure("before")
-            await self._measured_phase(collect, classify)
+            async with sampling.sampled(self._fleet, self._raw):
+                await self._measured_phase(collect, classify)
             await self._shape_and_measure("after")
             await self._finish(collect, classify)
 

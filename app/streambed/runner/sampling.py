@@ -1,0 +1,57 @@
+"""What every node uses while something runs: samplers around it, their samples kept beside it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from streambed.inventory import Node
+from streambed.results import resources
+from streambed.results.resources import Limits, NodeUse
+from streambed.runner.program import Program
+from streambed.runner.remote import Fleet
+
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 15.0
+
+
+@contextlib.asynccontextmanager
+async def sampled(fleet: Fleet, directory: Path) -> AsyncIterator[None]:
+    """Sample every node of the bed; at the end `directory` has `resources.FILE`.
+
+    When what runs inside fails, the samples until then are kept, too.
+
+    Raises:
+        CellFailure: a sampler does not start, or ended before it was told to.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        samplers = {
+            session.node: await stack.enter_async_context(
+                Program(session, "sample", {"address": session.node.bed_address})
+            )
+            for session in fleet.all()
+        }
+        await asyncio.gather(
+            *(p.until("ready", timeout_s=_START_TIMEOUT_S) for p in samplers.values())
+        )
+        try:
+            yield
+            for program in samplers.values():
+                program.command("stop")
+            await asyncio.gather(
+                *(p.until("done", timeout_s=_STOP_TIMEOUT_S) for p in samplers.values())
+            )
+        finally:
+            nodes = {node.name: _use(node, program) for node, program in samplers.items()}
+            resources.write(directory / resources.FILE, nodes)
+
+
+def _use(node: Node, sampler: Program) -> NodeUse:
+    ready = sampler.last("ready")
+    assert ready is not None  # waited for before anything was sampled
+    limits = Limits(
+        cpus=node.cpus or float(ready["cpus"]),
+        memory_bytes=node.memory_bytes or int(ready["memory_bytes"]),
+        mtu_bytes=int(ready["mtu_bytes"]),
+    )
+    return NodeUse.of_events((e for e in sampler.events if e.get("event") == "sample"), limits)
