@@ -189,7 +189,7 @@ def _in_words(row: Row) -> str:
     words = []
     for name, unit in (("image_rate_per_s", "images/s"), ("micro_batch_mean_s", "s a micro-batch")):
         value = fields.get(name)
-        if value is not None:
+        if isinstance(value, int | float):
             words.append(f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3f} {unit}")
     utilisation = fields.get("link_utilisation")
     if utilisation is not None:
