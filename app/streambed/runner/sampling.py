@@ -25,25 +25,22 @@ async def sampled(fleet: Fleet, directory: Path) -> AsyncIterator[None]:
         CellFailure: a sampler does not start, or ended before it was told to.
     """
     async with contextlib.AsyncExitStack() as stack:
-        samplers = {
-            session.node: await stack.enter_async_context(
-                Program(session, "sample", {"address": session.node.bed_address})
+        nodes = fleet.inventory.nodes
+        samplers = [
+            await stack.enter_async_context(
+                Program(fleet.on(node), "sample", {"address": node.bed_address})
             )
-            for session in fleet.all()
-        }
-        await asyncio.gather(
-            *(p.until("ready", timeout_s=_START_TIMEOUT_S) for p in samplers.values())
-        )
+            for node in nodes
+        ]
+        await asyncio.gather(*(s.until("ready", timeout_s=_START_TIMEOUT_S) for s in samplers))
         try:
             yield
-            for program in samplers.values():
-                program.command("stop")
-            await asyncio.gather(
-                *(p.until("done", timeout_s=_STOP_TIMEOUT_S) for p in samplers.values())
-            )
+            for sampler in samplers:
+                sampler.command("stop")
+            await asyncio.gather(*(s.until("done", timeout_s=_STOP_TIMEOUT_S) for s in samplers))
         finally:
-            nodes = {node.name: _use(node, program) for node, program in samplers.items()}
-            resources.write(directory / resources.FILE, nodes)
+            uses = {n.name: _use(n, s) for n, s in zip(nodes, samplers, strict=True)}
+            resources.write(directory / resources.FILE, uses)
 
 
 def _use(node: Node, sampler: Program) -> NodeUse:
