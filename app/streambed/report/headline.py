@@ -20,7 +20,7 @@ def headline(data: ReportData) -> str:
         part
         for pipeline in sorted(data.pipelines)
         if pipeline in _HEADLINES
-        for part in _HEADLINES[pipeline](data)
+        for part in (_by_mode(data) if MODE in data.varied else _HEADLINES[pipeline](data.ok))
     ]
     if failed:
         parts.append(
@@ -47,10 +47,7 @@ def _values(rows: Sequence[Flat], field: str) -> list[float]:
     return [float(row[field]) for row in rows if row.get(field) is not None]
 
 
-def _streaming(data: ReportData) -> list[str]:
-    rows = data.ok
-    if MODE in data.varied:
-        return [*_by_mode(data), _accounted(rows)]
+def _streaming(rows: Sequence[Flat]) -> list[str]:
     return [text for text in (_rate(rows), _real_time(rows), _accounted(rows)) if text]
 
 
@@ -62,7 +59,7 @@ def _by_mode(data: ReportData) -> list[str]:
         rates = _range(_values(rows, "image_rate_per_s"), ",.0f")
         statement = found.statement[0].lower() + found.statement[1:]
         texts.append(f"{found.name}: {rates} images per second; {statement}")
-    return texts
+    return [*texts, _accounted(data.ok)]
 
 
 def _rate(rows: Sequence[Flat]) -> str:
@@ -116,4 +113,4 @@ def _accounted(rows: Sequence[Flat]) -> str:
     return f"{account}; {_range([100 * value for value in accuracy], '.1f')} % of labels are right."
 
 
-_HEADLINES: dict[str, Callable[[ReportData], list[str]]] = {"streaming": _streaming}
+_HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {"streaming": _streaming}
