@@ -142,6 +142,9 @@ def test_compression_is_drawn_as_a_gain_over_the_uncompressed_limit(tmp_path: Pa
     gain = float(rows["10.0", "zstd"]["gain_over_uncompressed_limit_median"])
     assert gain == pytest.approx(4.6 * 0.976)
     assert float(rows["10.0", "none"]["gain_over_uncompressed_limit_median"]) < 1
+    said = headline(ReportData.of([run]))
+    assert "Compressed, up to 4.5 times the uncompressed limit came out (zstd)." in said
+    assert "The link sets the pace" in said
 
 
 def test_latency_is_drawn_where_there_is_one(tmp_path: Path) -> None:

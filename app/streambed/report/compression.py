@@ -18,7 +18,7 @@ def compression(data: ReportData) -> Drawing | None:
     if CODEC not in data.varied or BANDWIDTH not in data.varied:
         return None
     seen = data.view(data.rows, series=CODEC)
-    points = seen.points(_gain)
+    points = seen.points(gain)
     if not points:
         return None
     most = max(float(point.x) for point in points)
@@ -34,7 +34,7 @@ def compression(data: ReportData) -> Drawing | None:
     )
 
 
-def _gain(row: Flat) -> float | None:
+def gain(row: Flat) -> float | None:
     """Image rate / link_images_per_s(bandwidth, payload), dimensionless."""
     rate, bandwidth = row.get("image_rate_per_s"), row.get(BANDWIDTH)
     if rate is None or bandwidth is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
 from streambed.report.limits import FILLS
@@ -48,7 +49,10 @@ def _values(rows: Sequence[Flat], field: str) -> list[float]:
 
 
 def _streaming(rows: Sequence[Flat]) -> list[str]:
-    return [text for text in (_rate(rows), _real_time(rows), _accounted(rows)) if text]
+    plain = [row for row in rows if row.get(CODEC, "none") == "none"]
+    packed = [row for row in rows if row not in plain]
+    said = (_rate(plain), _compressed(packed), _real_time(rows), _accounted(rows))
+    return [text for text in said if text]
 
 
 def _by_mode(data: ReportData) -> list[str]:
@@ -62,7 +66,18 @@ def _by_mode(data: ReportData) -> list[str]:
     return [*texts, _accounted(data.ok)]
 
 
+def _compressed(rows: Sequence[Flat]) -> str:
+    """The highest gain, and whose it is."""
+    gains = [(value, row[CODEC]) for row in rows if (value := gain(row)) is not None]
+    if not gains:
+        return ""
+    most, codec = max(gains)
+    return f"Compressed, up to {most:.1f} times the uncompressed limit came out ({codec})."
+
+
 def _rate(rows: Sequence[Flat]) -> str:
+    if not rows:
+        return ""
     used = _values(rows, "link_utilisation")
     rates = _range(_values(rows, "image_rate_per_s"), ",.0f")
     if not used:
