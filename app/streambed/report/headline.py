@@ -50,7 +50,7 @@ def _values(rows: Sequence[Flat], field: str) -> list[float]:
 
 def _streaming(rows: Sequence[Flat]) -> list[str]:
     plain = [row for row in rows if row.get(CODEC, "none") == "none"]
-    packed = [row for row in rows if row not in plain]
+    packed = [row for row in rows if row.get(CODEC, "none") != "none"]
     said = (_rate(plain), _compressed(packed), _real_time(rows), _accounted(rows))
     return [text for text in said if text]
 
