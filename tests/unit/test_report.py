@@ -1,77 +1,23 @@
-"""Reports and comparisons, from rows made for these tests."""
+"""The page and the figures of any experiment, from rows made for these tests."""
 
 import csv
-import json
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.runs import COMPRESSION, believable, file, make
 
 from streambed import report
 from streambed.errors import StreambedError
-from streambed.experiment import Execution, Overrides, load
-from streambed.experiment.length import link_images_per_s
-from streambed.report import compare
+from streambed.experiment import Execution, load
 from streambed.report.data import ReportData
 from streambed.report.headline import headline
-from streambed.report.statistics import estimate, ratio
+from streambed.report.latency import latency_parts
 from streambed.results import run as runs
 from streambed.results import writer
-from streambed.results.manifest import Facts
 from streambed.results.measures import StreamingMeasures
-from streambed.results.row import Flag, Row
-from streambed.results.run import Run
-
-
-def measured(execution: Execution, slower: float) -> StreamingMeasures:
-    """A believable result; repeats differ a little."""
-    config = execution.cell.streaming
-    rate = link_images_per_s(config.bandwidth_mbit_per_s or 100, 784)
-    share = (0.965 - 0.002 * execution.repeat) * slower
-    return StreamingMeasures(
-        image_rate_per_s=rate * share,
-        goodput_up_mbit_per_s=(config.bandwidth_mbit_per_s or 100) * 0.9565,
-        link_utilisation=share,
-        micro_batch_mean_s=config.trigger_s * (0.4 + 0.003 * (config.bandwidth_mbit_per_s or 0)),
-        lost=0,
-        duplicates=0,
-        accuracy=0.979,
-    )
-
-
-def make(
-    root: Path,
-    *,
-    repeats: int = 1,
-    slower: float = 1.0,
-    failed: int = 0,
-    options: tuple[str, ...] = (),
-    kafka: str = "4.3.1",
-) -> Run:
-    experiment = load("small", Overrides(set=options, repeats=repeats))
-    with writer.create(experiment, root) as store:
-        store.record_facts(
-            Facts(versions={"kafka": kafka}, project={"commit": "abc", "dirty": True})
-        )
-        for number, execution in enumerate(store.executions):
-            attempt = store.begin(execution)
-            bad = number < failed
-            store.append(
-                Row(
-                    cell=execution.cell,
-                    repeat=execution.repeat,
-                    attempt=attempt.number,
-                    status="failed" if bad else "ok",
-                    started_at=attempt.started_at,
-                    ended_at=attempt.started_at + 30,
-                    measures=None if bad else measured(execution, slower),
-                    reason="goodput <up>: 9.1 Mbit/s" if bad else None,
-                    flags=frozenset({Flag.CONTENDED}) if number == failed else frozenset(),
-                )
-            )
-        store.finish()
-        return runs.open_run(store.directory)
 
 
 def size_of_png(path: Path) -> tuple[int, int]:
@@ -119,7 +65,7 @@ def test_the_csv_holds_median_interval_and_limit(tmp_path: Path) -> None:
         float(first[name]) for name in ("interval_low", "image_rate_per_s_median", "interval_high")
     )
     assert low < median < high
-    assert median == pytest.approx(float(first["link_limit_images_per_s"]) * 0.961)
+    assert median == pytest.approx(float(first["link_limit_images_per_s"]) * 0.976)
     assert first["repeats"] == "3"
 
 
@@ -187,45 +133,59 @@ def test_only_failed_rows_still_make_a_page(tmp_path: Path) -> None:
     assert "No result" in built.page.read_text()
 
 
-def test_estimates_are_medians_with_a_seeded_interval() -> None:
-    found = estimate([5.0, 1.0, 3.0, 2.0, 4.0])
-    assert found is not None
-    assert (found.median, found.n) == (3.0, 5)
-    assert found.low is not None
-    assert found.high is not None
-    assert 1.0 <= found.low < 3.0 < found.high <= 5.0
-    assert estimate([5.0, 1.0, 3.0, 2.0, 4.0]) == found
-    assert estimate([]) is None
-    same = estimate([2.0, 2.0, 2.0])
-    assert same is not None
-    assert (same.low, same.high) == (2.0, 2.0)
+def test_compression_is_drawn_as_a_gain_over_the_uncompressed_limit(tmp_path: Path) -> None:
+    run = make(tmp_path, file(tmp_path, COMPRESSION), repeats=3)
+    report.build([run], tmp_path / "out")
+    with (tmp_path / "out" / "compression.csv").open() as table:
+        rows = {(r["bandwidth_mbit_per_s"], r["compression"]): r for r in csv.DictReader(table)}
+    assert len(rows) == 6
+    gain = float(rows["10.0", "zstd"]["gain_over_uncompressed_limit_median"])
+    assert gain == pytest.approx(4.6 * 0.976)
+    assert float(rows["10.0", "none"]["gain_over_uncompressed_limit_median"]) < 1
+    said = headline(ReportData.of([run]))
+    assert "Compressed, up to 4.5 times the uncompressed limit came out (zstd)." in said
+    assert "The link sets the pace" in said
 
 
-def test_a_ratio_has_an_interval_when_both_have_repeats() -> None:
-    found = ratio([2.0, 2.1, 2.2], [1.0, 1.0, 1.1])
-    assert found is not None
-    assert found.median == pytest.approx(2.1)
-    assert found.low is not None
-    assert ratio([2.0], [1.0]).low is None  # type: ignore[union-attr]
-    assert ratio([1.0], [0.0]) is None
-    assert ratio([], [1.0]) is None
+def test_latency_is_drawn_where_there_is_one(tmp_path: Path) -> None:
+    def open_mode(execution: Execution) -> StreamingMeasures:
+        seconds = 0.2 if execution.cell.streaming.trigger_s == 1 else 0.9
+        return replace(
+            believable(execution),
+            latency_p50_s=seconds,
+            latency_p95_s=2 * seconds,
+            latency_p99_s=3 * seconds,
+            latency_max_s=5 * seconds,
+        )
+
+    options = ("offered_rate=700 images/s", "bandwidth=10 Mbit/s", "trigger=1 s,2 s")
+    run = make(tmp_path, options=options, repeats=3, measured=open_mode)
+    report.build([run], tmp_path / "out")
+    with (tmp_path / "out" / "latency.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert [(r["cell"], r["percentile"], float(r["latency_s"])) for r in rows[:2]] == [
+        ("trigger 1 s", "p50", 0.2),
+        ("trigger 1 s", "p95", 0.4),
+    ]
+    assert len(rows) == 8
+    closed = report.build([make(tmp_path)], tmp_path / "closed")
+    assert not any(path.name.startswith("latency") for path in closed.files)
 
 
-def test_a_comparison_gives_ratios_and_what_explains_them(tmp_path: Path) -> None:
-    first = make(tmp_path, repeats=3)
-    second = make(tmp_path, repeats=3, slower=0.5, kafka="4.4", options=("producer=kafka-python",))
-    data = json.loads(compare.to_json(compare.compare(first, second)))
-    assert data["manifest"]["facts.versions.kafka"] == {"first": "4.3.1", "second": "4.4"}
-    assert data["manifest"]["cell.config.producer"]["second"] == "kafka-python"
-    rates = [entry for entry in data["ratios"] if entry["measure"] == "image_rate_per_s"]
-    assert len(rates) == 4
-    assert all(entry["ratio"] == pytest.approx(0.5) for entry in rates)
-    assert all(entry["interval_low"] < 0.5 < entry["interval_high"] for entry in rates)
-
-
-def test_cells_of_one_run_only_are_named(tmp_path: Path) -> None:
-    first = make(tmp_path)
-    second = make(tmp_path, options=("bandwidth=10 Mbit/s,20 Mbit/s",))
-    found = compare.compare(first, second)
-    assert found.only[0] == ("100 Mbit/s, 1 s", "100 Mbit/s, 2 s")
-    assert found.only[1] == ("20 Mbit/s, 1 s", "20 Mbit/s, 2 s")
+def test_the_parts_of_a_latency_are_drawn_one_after_the_other(tmp_path: Path) -> None:
+    run = make(tmp_path)
+    parts = {
+        "latency_link_p50_s": 0.1,
+        "latency_batch_wait_p50_s": 0.5,
+        "latency_compute_p50_s": 0.2,
+        "latency_sink_p50_s": 0.05,
+    }
+    drawn = latency_parts(ReportData((run,), tuple({**row, **parts} for row in run.rows())))
+    assert drawn is not None
+    assert [(entry["part"], entry["latency_s"]) for entry in drawn.table[:4]] == [
+        ("link and broker", 0.1),
+        ("waiting for the batch", 0.5),
+        ("compute", 0.2),
+        ("sink", 0.05),
+    ]
+    assert latency_parts(ReportData.of([run])) is None

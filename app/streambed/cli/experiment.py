@@ -159,13 +159,14 @@ def report(run: tuple[str, ...], results_path: Path | None, output: Path | None)
 def compare(run: str, other: str, results_path: Path | None, as_json: bool) -> None:
     """Why does mine differ? What the manifests differ in, and the ratios of the figures."""
     import streambed.report.compare as comparing
+    from streambed.report import compare_show
     from streambed.results import run as runs
 
     compared = comparing.compare(runs.find(run, results_path), runs.find(other, results_path))
     if as_json:
-        click.echo(comparing.to_json(compared))
+        click.echo(compare_show.to_json(compared))
     else:
-        out.print(comparing.render(compared))
+        out.print(compare_show.render(compared))
 
 
 COMMANDS = (plan, run, results, report, compare)

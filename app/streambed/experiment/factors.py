@@ -108,7 +108,7 @@ class StreamingConfiguration(Configuration):
     )
     mode: str = factor(
         "mode",
-        Choice(("engineered",)),
+        Choice(("engineered", "as_published")),
         default="engineered",
         meaning="engineered: the best this stack can do",
     )

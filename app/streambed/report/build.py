@@ -11,7 +11,7 @@ from typing import Any
 
 import vl_convert
 
-import streambed.report.streaming  # noqa: F401  (registers its figures)
+import streambed.report.catalogue  # noqa: F401  (registers the figures)
 from streambed import paths
 from streambed.errors import StreambedError
 from streambed.report.data import ReportData

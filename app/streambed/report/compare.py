@@ -1,44 +1,64 @@
-"""Why does mine differ? What differs between two runs' manifests, and the ratios of figures."""
+"""Why does mine differ? What two runs differ in, and the ratios of their figures."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from streambed.experiment.factors import PIPELINES, by_field
+from streambed.report.limits import judge
+from streambed.report.manifest_diff import Difference, by_group, manifest_differences
 from streambed.report.statistics import Estimate, ratio
-from streambed.results.manifest import Manifest, differences
+from streambed.results.manifest import Manifest
 from streambed.results.row import Flat
 from streambed.results.run import Run
 
+HEADLINE = "image_rate_per_s"
+
 COMPARED = (
-    "image_rate_per_s",
+    HEADLINE,
     "makespan_image_rate_per_s",
     "link_utilisation",
     "goodput_up_mbit_per_s",
     "goodput_down_mbit_per_s",
     "micro_batch_mean_s",
     "micro_batch_p95_s",
+    "latency_p50_s",
+    "latency_p99_s",
+    "producer_unshaped_rate_per_s",
+    "cpu_share_max",
     "accuracy",
     "cold_start_s",
 )
 """Figures whose ratio means something."""
 
-# Differ between any two runs, and explain nothing.
-_ALWAYS = ("created_at", "finished_at", "resumed_at", "order", "cells", "text", "file")
+SAME = 0.05
+"""A ratio within this part of 1 is no difference that a reader should look into."""
 
 
 @dataclass(frozen=True)
 class CellRatio:
-    """One measure in the cells that both runs have: second run over first."""
+    """One measure in a cell that both runs have: second run over first."""
 
     label: str
     measure: str
     ratio: Estimate
+
+    @property
+    def differs(self) -> bool:
+        """Farther from 1 than `SAME`, and 1 is outside of the interval where there is one."""
+        found = self.ratio
+        inside = found.low is not None and found.high is not None and found.low <= 1 <= found.high
+        return abs(found.median - 1) > SAME and not inside
+
+
+@dataclass(frozen=True)
+class CellLimits:
+    """What limited the results of a cell, and how many were flagged, in either run."""
+
+    label: str
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
@@ -47,28 +67,69 @@ class Comparison:
 
     first: Run
     second: Run
-    facts: Mapping[str, tuple[Any, Any]]
-    """Dotted name of a manifest entry → (first, second)."""
+    differences: tuple[Difference, ...]
     ratios: tuple[CellRatio, ...]
+    limits: tuple[CellLimits, ...]
+    """Of the cells that both have; empty for a pipeline without micro-batches."""
     only: tuple[tuple[str, ...], tuple[str, ...]]
     """Labels of cells with a result in the first run only, and in the second only."""
+
+    def of(self, measure: str) -> list[CellRatio]:
+        """The ratios of one measure."""
+        return [entry for entry in self.ratios if entry.measure == measure]
+
+    def headline(self) -> str:
+        """The answer in two sentences: how much, and what may be why."""
+        return f"{self._how_much()} {self._why()}"
+
+    def _how_much(self) -> str:
+        found = self.of(HEADLINE)
+        if not found:
+            return "No cell has an image rate in both runs."
+        cells = f"{len(found)} cells" if len(found) > 1 else "the one cell both have"
+        values = [entry.ratio.median for entry in found]
+        different = sum(entry.differs for entry in found)
+        if not different:
+            return (
+                f"The image rates are the same: second over first is {median(values):.3f} in the "
+                f"middle of {cells}, and none differs by more than {100 * SAME:g} % beyond its "
+                "interval."
+            )
+        spread = f", {min(values):.3f} to {max(values):.3f}" if len(values) > 1 else ""
+        return (
+            f"The image rates differ in {different} of {cells}: second over first is "
+            f"{median(values):.3f} in the middle{spread}."
+        )
+
+    def _why(self) -> str:
+        groups = {g: len(entries) for g, entries in by_group(self.differences).items()}
+        if not groups:
+            return "Nothing that was recorded differs; flags and the load of the host are left."
+        counts = [f"{group} ({count})" for group, count in groups.items()]
+        return f"What differs: {', '.join(counts)}."
 
 
 def compare(first: Run, second: Run) -> Comparison:
     """Compare two runs; their cells are matched by the levels of all varied factors."""
     fields = tuple(dict.fromkeys([*first.manifest.factors, *second.manifest.factors]))
     left, right = _cells(first, fields), _cells(second, fields)
-    ratios = []
+    ratios, limits = [], []
     for key, rows in left.items():
+        if key not in right:
+            continue
+        label = _label(first.manifest, fields, key)
         for measure in COMPARED:
-            found = ratio(_values(right.get(key, []), measure), _values(rows, measure))
+            found = ratio(_values(right[key], measure), _values(rows, measure))
             if found is not None:
-                ratios.append(CellRatio(_label(first.manifest, fields, key), measure, found))
+                ratios.append(CellRatio(label, measure, found))
+        if "trigger_s" in rows[0] and "trigger_s" in right[key][0]:
+            limits.append(CellLimits(label, _limits(rows), _limits(right[key])))
     return Comparison(
         first=first,
         second=second,
-        facts=_facts(first.manifest, second.manifest),
+        differences=manifest_differences(first.manifest, second.manifest),
         ratios=tuple(ratios),
+        limits=tuple(limits),
         only=(
             tuple(_label(first.manifest, fields, key) for key in left if key not in right),
             tuple(_label(second.manifest, fields, key) for key in right if key not in left),
@@ -89,6 +150,14 @@ def _values(rows: Sequence[Flat], measure: str) -> list[float]:
     return [float(row[measure]) for row in rows if row.get(measure) is not None]
 
 
+def _limits(rows: Sequence[Flat]) -> str:
+    """`link`, or `processing; contended 2 of 3`."""
+    kinds = ", ".join(dict.fromkeys(str(judge(row).limit) for row in rows))
+    flags = sorted({flag for row in rows for flag in row["flags"]})
+    counts = [f"{f.replace('_', ' ')} {sum(f in row['flags'] for row in rows)}" for f in flags]
+    return "; ".join([kinds, *(f"{count} of {len(rows)}" for count in counts)])
+
+
 def _label(manifest: Manifest, fields: Sequence[str], key: tuple[Any, ...]) -> str:
     factors = by_field(manifest.pipeline) if manifest.pipeline in PIPELINES else {}
     shown = [
@@ -96,80 +165,3 @@ def _label(manifest: Manifest, fields: Sequence[str], key: tuple[Any, ...]) -> s
         for field, value in zip(fields, key, strict=True)
     ]
     return ", ".join(shown) or manifest.experiment
-
-
-def _facts(first: Manifest, second: Manifest) -> dict[str, tuple[Any, Any]]:
-    found = differences(
-        first.model_dump(mode="json", exclude=set(_ALWAYS)),
-        second.model_dump(mode="json", exclude=set(_ALWAYS)),
-    )
-    # Fixed values are in every cell; those that differ are told once.
-    left, right = first.cells[0].effective, second.cells[0].effective
-    varied = {f"config.{field}" for field in (*first.factors, *second.factors)}
-    fixed = differences(left, right)
-    return {
-        **{f"cell.{name}": pair for name, pair in fixed.items() if name not in varied},
-        **found,
-    }
-
-
-def to_data(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as JSON-ready data."""
-    return {
-        "first": comparison.first.name,
-        "second": comparison.second.name,
-        "manifest": {
-            name: {"first": before, "second": after}
-            for name, (before, after) in comparison.facts.items()
-        },
-        "ratios": [
-            {
-                "cell": entry.label,
-                "measure": entry.measure,
-                "ratio": entry.ratio.median,
-                "interval_low": entry.ratio.low,
-                "interval_high": entry.ratio.high,
-                "repeats": entry.ratio.n,
-            }
-            for entry in comparison.ratios
-        ],
-        "only_first": list(comparison.only[0]),
-        "only_second": list(comparison.only[1]),
-    }
-
-
-def to_json(comparison: Comparison) -> str:
-    """The comparison as one JSON object."""
-    return json.dumps(to_data(comparison), indent=2, allow_nan=False)
-
-
-def render(comparison: Comparison) -> RenderableType:
-    """The comparison for a terminal: ratios are second run over first."""
-    facts = Table(box=None, title="What differs", title_justify="left")
-    for heading in ("", comparison.first.name, comparison.second.name):
-        facts.add_column(heading, overflow="fold")
-    for name, (before, after) in comparison.facts.items():
-        facts.add_row(Text(name), Text(_short(before)), Text(_short(after)))
-    ratios = Table(box=None, title="Ratio, second over first", title_justify="left")
-    for heading in ("cell", "measure"):
-        ratios.add_column(heading)
-    for heading in ("ratio", "95 % interval", "repeats"):
-        ratios.add_column(heading, justify="right")
-    for entry in comparison.ratios:
-        found = entry.ratio
-        interval = "–" if found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-        ratios.add_row(entry.label, entry.measure, f"{found.median:.3f}", interval, str(found.n))
-    parts: list[RenderableType] = [
-        facts if comparison.facts else Text("The manifests say the same."),
-        "",
-        ratios if comparison.ratios else Text("No cell has a result in both runs."),
-    ]
-    for run, labels in zip((comparison.first, comparison.second), comparison.only, strict=True):
-        if labels:
-            parts.append(Text(f"Only in {run.name}: {'; '.join(labels)}"))
-    return Group(*parts)
-
-
-def _short(value: Any) -> str:
-    text = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -8,27 +8,23 @@ import altair as alt
 
 from streambed.report import theme
 from streambed.report.data import Point, ReportData
+from streambed.report.published import Published
+from streambed.report.published import label as published_label
 
 MEASURED, GUIDE, PUBLISHED = "measured", "guide", "published"
 
 
 @dataclass(frozen=True)
 class Guide:
-    """A line to compare with, through (x, y) points; `series` None: it belongs to no curve."""
+    """A line to compare with, through (x, y) points."""
 
     name: str
+    """Written at its end; `\n` begins a new line."""
     points: tuple[tuple[float, float], ...]
     series: Any = None
-
-
-@dataclass(frozen=True)
-class Published:
-    """A value from the literature."""
-
-    x: Any
-    series: Any
-    value: float
-    source: str
+    """The curve it belongs to; None: all of them."""
+    panel: str | None = None
+    """The panel it is drawn in; None: all of them."""
 
 
 def curves(
@@ -37,8 +33,19 @@ def curves(
     y_title: str,
     guides: Sequence[Guide] = (),
     published: Sequence[Published] = (),
+    *,
+    own_scales: bool = False,
 ) -> Any:
-    """A chart of points with their guides; one panel per combination of the other factors."""
+    """A chart of points with their guides; one panel per combination of the other factors.
+
+    Args:
+        data: tells what the axes are.
+        points: the measured ones.
+        y_title: of the vertical axis, with the unit.
+        guides: lines to compare with.
+        published: values to compare with.
+        own_scales: each panel has its own, where what one reaches would flatten the others.
+    """
     panels = list(dict.fromkeys(point.panel for point in points))
     values = _values(data, points, guides, published, panels)
     names = [name for name in dict.fromkeys(v["series"] for v in values) if name is not None]
@@ -49,7 +56,7 @@ def curves(
     layers = [
         *_guide_layers(x, y, values),
         *_measured_layers(data, x, y, y_title, names, values),
-        *_published_layers(x, y, values),
+        *_published_layers(data, x, y, values),
     ]
     several = len(panels) > 1
     width, height = (
@@ -61,7 +68,7 @@ def curves(
             facet=alt.Facet("panel:N", sort=panels, header=alt.Header(title=None)),
             columns=2,
             data=alt.InlineData(values=values),
-        )
+        ).resolve_scale(y="independent" if own_scales else "shared")
     else:
         chart = chart.properties(data=alt.InlineData(values=values))
     return theme.apply(chart)
@@ -113,31 +120,54 @@ def _values(
     ]
     for panel in panels:
         for guide in guides:
-            series = None if guide.series is None else name_of(guide.series)
-            values += [
+            if guide.panel in (None, panel):
+                series = None if guide.series is None else name_of(guide.series)
+                values += _along(guide, series, panel)
+    return values + _published_values(data, [p for p in published if p.panel in panels])
+
+
+def _along(guide: Guide, series: str | None, panel: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": GUIDE,
+            "x": x,
+            "y": y,
+            "series": series,
+            "panel": panel,
+            "guide": guide.name,
+            "text": guide.name.split("\n"),
+            "last": index == len(guide.points) - 1,
+        }
+        for index, (x, y) in enumerate(guide.points)
+    ]
+
+
+def _published_values(data: ReportData, published: Sequence[Published]) -> list[dict[str, Any]]:
+    values = []
+    for panel in dict.fromkeys(p.panel for p in published):
+        here = [p for p in published if p.panel == panel]
+        # One name is enough: at the right end of the highest curve.
+        named = max(here, key=lambda p: (_place(p.x), p.value))
+        for p in here:
+            curve = data.show(data.series, p.series) if data.series and p.series is not None else ""
+            values.append(
                 {
-                    "kind": GUIDE,
-                    "x": x,
-                    "y": y,
-                    "series": series,
+                    "kind": PUBLISHED,
+                    "x": p.x,
+                    "y": p.value,
+                    # Never the name of a measured curve: it would have an entry in the legend.
+                    "series": None,
+                    "curve": curve,
                     "panel": panel,
-                    "text": guide.name,
-                    "last": index == len(guide.points) - 1,
+                    "source": p.source,
+                    "text": [published_label(here)] if p is named else None,
                 }
-                for index, (x, y) in enumerate(guide.points)
-            ]
-        values += [
-            {
-                "kind": PUBLISHED,
-                "x": p.x,
-                "y": p.value,
-                "series": name_of(p.series) if p.series is not None else None,
-                "panel": panel,
-                "text": p.source,
-            }
-            for p in published
-        ]
+            )
     return values
+
+
+def _place(x: Any) -> float:
+    return float(x) if isinstance(x, int | float) else 0.0
 
 
 def _of(kind: str) -> Any:
@@ -207,27 +237,40 @@ def _measured_layers(
 def _guide_layers(x: Any, y: Any, values: list[dict[str, Any]]) -> list[Any]:
     """Dashed lines, named at their right end outside of the plot, in the colour of their curve."""
     layers: list[Any] = []
-    guides = {(v["text"], v["series"], v["rank"]) for v in values if v["kind"] == GUIDE}
-    for text, series, rank in sorted(guides, key=lambda guide: guide[2]):
+    guides = {(v["guide"], v["series"], v["rank"]) for v in values if v["kind"] == GUIDE}
+    for name, series, rank in sorted(guides, key=lambda guide: guide[2]):
         colour = theme.GREY if series is None else theme.nth(theme.PALETTE, rank)
         base = alt.Chart().transform_filter(alt.FieldEqualPredicate(field="kind", equal=GUIDE))
-        base = base.transform_filter(alt.FieldEqualPredicate(field="text", equal=text))
+        base = base.transform_filter(alt.FieldEqualPredicate(field="guide", equal=name))
         line = base.mark_line(strokeDash=[6, 4], strokeWidth=1.4, color=colour)
         layers.append(line.encode(x=x, y=y))
-        ends = base.transform_filter("datum.last").mark_text(
-            fontSize=11, align="left", baseline="middle", dx=10, color=colour
-        )
-        layers.append(ends.encode(x=x, y=y, text="text:N"))
+        layers.append(_named_end(base.transform_filter("datum.last"), x, y, colour))
     return layers
 
 
-def _published_layers(x: Any, y: Any, values: list[dict[str, Any]]) -> list[Any]:
+def _named_end(base: Any, x: Any, y: Any, colour: str, rise: int = 0) -> Any:
+    """A name right of a point, `rise` pixels above its height."""
+    marks = base.mark_text(
+        fontSize=11, align="left", baseline="middle", dx=10, dy=-rise, color=colour
+    )
+    return marks.encode(x=x, y=y, text="text:N")
+
+
+def _published_layers(data: ReportData, x: Any, y: Any, values: list[dict[str, Any]]) -> list[Any]:
+    """Crosses, joined where they belong to one curve, in grey."""
     if not any(value["kind"] == PUBLISHED for value in values):
         return []
-    marks = _of(PUBLISHED).mark_point(shape="cross", size=60, filled=True, color=theme.GREY)
+    base = _of(PUBLISHED)
     tooltip = [
-        alt.Tooltip("text:N", title="published in"),
-        alt.Tooltip("series:N", title="curve"),
+        alt.Tooltip("source:N", title="published in"),
+        alt.Tooltip("curve:N", title="curve"),
         alt.Tooltip("y:Q", title="value"),
     ]
-    return [marks.encode(x=x, y=y, tooltip=tooltip)]
+    marks = base.mark_point(shape="cross", size=60, filled=True, opacity=1, color=theme.GREY)
+    layers = [marks.encode(x=x, y=y, tooltip=tooltip)]
+    if data.is_quantitative(data.x):
+        line = base.mark_line(strokeDash=[1, 3], strokeWidth=1.4, color=theme.GREY)
+        layers.insert(0, line.encode(x=x, y=y, detail="curve:N"))
+    named = base.transform_filter("isValid(datum.text)")
+    # Our curves may pass through it.
+    return [*layers, _named_end(named, x, y, theme.GREY, rise=12)]

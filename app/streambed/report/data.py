@@ -1,8 +1,8 @@
 """Rows of one or more runs as a report needs them: which factor goes where, and points."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,8 @@ class ReportData:
     runs: tuple[Run, ...]
     rows: tuple[Flat, ...]
     """The last attempt of every cell and repeat, with the run's name; cells as in the file."""
+    preferred_x: tuple[str, ...] = PREFERRED_X
+    preferred_series: tuple[str, ...] = PREFERRED_SERIES
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> "ReportData":
@@ -50,6 +52,11 @@ class ReportData:
             found = sorted(run.rows(), key=lambda row: (order.get(row["cell"], -1), row["repeat"]))
             rows += [{RUN: run.name, **row} for row in found]
         return cls(chosen, tuple(rows))
+
+    def view(self, rows: Iterable[Flat], *, series: str | None = None) -> "ReportData":
+        """Some of the rows, with axes of their own; `series`: the factor that gives the curves."""
+        preferred = self.preferred_series if series is None else (series,)
+        return replace(self, rows=tuple(rows), preferred_series=preferred)
 
     @property
     def ok(self) -> tuple[Flat, ...]:
@@ -71,7 +78,7 @@ class ReportData:
     @cached_property
     def x(self) -> str | None:
         """The factor along the axis: the bandwidth, else the first that is a number."""
-        return _first(PREFERRED_X, self.varied) or next(
+        return _first(self.preferred_x, self.varied) or next(
             (f for f in self.varied if self._is_number(f)), next(iter(self.varied), None)
         )
 
@@ -79,7 +86,7 @@ class ReportData:
     def series(self) -> str | None:
         """The factor that gives the curves: the trigger, else the next one."""
         rest = [field for field in self.varied if field != self.x]
-        return _first(PREFERRED_SERIES, rest) or next(iter(rest), None)
+        return _first(self.preferred_series, rest) or next(iter(rest), None)
 
     @cached_property
     def panels(self) -> tuple[str, ...]:
@@ -121,6 +128,11 @@ class ReportData:
             f"{self.factor_name(field)} {self.show(field, row.get(field))}" for field in self.panels
         )
 
+    @cached_property
+    def panel_levels(self) -> Mapping[str, Mapping[str, Any]]:
+        """Panel in words → the levels of its factors."""
+        return {self.panel_of(row): {f: row.get(f) for f in self.panels} for row in self.rows}
+
     def factor_name(self, field: str) -> str:
         """What a user calls a factor, in words."""
         factor = self.factor(field)
@@ -146,12 +158,13 @@ class ReportData:
             return float(level), 0
         return math.inf, self._positions.get(field or "", {}).get(level, 0)
 
-    def points(self, measure: str, rows: Sequence[Flat] | None = None) -> list[Point]:
-        """A measure over repeats, for every combination of levels that has a value."""
+    def points(self, measure: str | Callable[[Flat], float | None]) -> list[Point]:
+        """A measure, or a figure of a row, over repeats: a point where there is a value."""
+        value_of = measure if callable(measure) else lambda row: row.get(measure)
         groups: dict[tuple[Any, Any, str], list[float]] = {}
         panels: dict[str, tuple[Any, ...]] = {}
-        for row in self.ok if rows is None else rows:
-            value = row.get(measure)
+        for row in self.ok:
+            value = value_of(row)
             x = row.get(self.x) if self.x else "all"
             panels.setdefault(
                 self.panel_of(row), tuple(self._position(f, row.get(f)) for f in self.panels)

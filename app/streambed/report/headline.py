@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
+from streambed.report.findings import findings
+from streambed.report.limits import FILLS
+from streambed.report.study import MODE
 from streambed.results.row import Flat
-
-FOLLOWS_LINK = 0.95
-"""Link utilisation from which the image rate is the link's (its ceiling is about 0.976)."""
 
 
 def headline(data: ReportData) -> str:
@@ -20,7 +21,7 @@ def headline(data: ReportData) -> str:
         part
         for pipeline in sorted(data.pipelines)
         if pipeline in _HEADLINES
-        for part in _HEADLINES[pipeline](data.ok)
+        for part in (_by_mode(data) if MODE in data.varied else _HEADLINES[pipeline](data.ok))
     ]
     if failed:
         parts.append(
@@ -48,21 +49,46 @@ def _values(rows: Sequence[Flat], field: str) -> list[float]:
 
 
 def _streaming(rows: Sequence[Flat]) -> list[str]:
-    return [text for text in (_rate(rows), _real_time(rows), _accounted(rows)) if text]
+    plain = [row for row in rows if row.get(CODEC, "none") == "none"]
+    packed = [row for row in rows if row.get(CODEC, "none") != "none"]
+    said = (_rate(plain), _compressed(packed), _real_time(rows), _accounted(rows))
+    return [text for text in said if text]
+
+
+def _by_mode(data: ReportData) -> list[str]:
+    """Modes are compared: what each gives, and what limits it."""
+    texts = []
+    for found in findings(data):
+        rows = [row for row in data.ok if row.get(MODE) == found.name]
+        rates = _range(_values(rows, "image_rate_per_s"), ",.0f")
+        statement = found.statement[0].lower() + found.statement[1:]
+        texts.append(f"{found.name}: {rates} images per second; {statement}")
+    return [*texts, _accounted(data.ok)]
+
+
+def _compressed(rows: Sequence[Flat]) -> str:
+    """The highest gain, and whose it is."""
+    gains = [(value, row[CODEC]) for row in rows if (value := gain(row)) is not None]
+    if not gains:
+        return ""
+    most, codec = max(gains)
+    return f"Compressed, up to {most:.1f} times the uncompressed limit came out ({codec})."
 
 
 def _rate(rows: Sequence[Flat]) -> str:
+    if not rows:
+        return ""
     used = _values(rows, "link_utilisation")
     rates = _range(_values(rows, "image_rate_per_s"), ",.0f")
     if not used:
         return f"{rates} images per second came out classified."
     share = _range([100 * value for value in used], ".1f")
-    if min(used) >= FOLLOWS_LINK:
+    if min(used) >= FILLS:
         return (
             f"The link sets the pace: {rates} images per second came out classified, {share} % of "
             "what the measured goodput can carry, so no other part is the bottleneck."
         )
-    short = sum(value < FOLLOWS_LINK for value in used)
+    short = sum(value < FILLS for value in used)
     return (
         f"{rates} images per second came out classified, {share} % of what the measured goodput "
         f"can carry; in {short} of {len(used)} results something other than the link limits."

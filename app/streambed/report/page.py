@@ -10,7 +10,10 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from streambed.report import shape
 from streambed.report.data import RUN, ReportData
+from streambed.report.findings import findings
+from streambed.report.study import is_study_a
 from streambed.results.manifest import Manifest, flatten
 from streambed.results.measures import MEASURES
 from streambed.results.show import summary
@@ -70,6 +73,8 @@ def render_page(data: ReportData, headline: str, figures: list[PageFigure]) -> s
         title=f"Streambed: {', '.join(names)}",
         experiments=names,
         headline=headline,
+        findings=findings(data),
+        shape=_shape(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         figures=[
             {
@@ -101,6 +106,38 @@ def _library() -> str:
 def _script_json(value: object) -> Markup:
     """JSON that may stand inside a script element."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))
+
+
+def _shape(data: ReportData) -> dict[str, Any] | None:
+    """Study A: the published curves and ours by the same few figures; None for other studies."""
+    found = shape.shapes(data) if is_study_a(data) else []
+    if not found:
+        return None
+    heads = ("trigger", "curve", "level from", "at (images/s)", "longest / trigger", "real time to")
+    kinds = ("text", "text", "number", "number", "number", "number")
+    rows = [
+        (
+            f"{one.trigger_s:g} s",
+            one.name,
+            _or_dash(one.level_from_mbit_per_s, "{:g} Mbit/s"),
+            _or_dash(one.level_images_per_s, "{:,.0f}"),
+            _or_dash(one.most_overrun, "{:.2f}"),
+            _or_dash(one.real_time_to_mbit_per_s, "{:g} Mbit/s"),
+        )
+        for one in found
+    ]
+    return {
+        "verdict": shape.verdict(found),
+        "columns": [{"name": n, "help": "", "kind": k} for n, k in zip(heads, kinds, strict=True)],
+        "rows": [
+            {"class": "", "cells": [{"text": t, "kind": k} for t, k in zip(r, kinds, strict=True)]}
+            for r in rows
+        ],
+    }
+
+
+def _or_dash(value: float | None, pattern: str) -> str:
+    return "–" if value is None else pattern.format(value)
 
 
 def _measures(data: ReportData) -> list[str]:
@@ -138,7 +175,8 @@ def _rows(data: ReportData) -> list[dict[str, Any]]:
         remarks = [flag.replace("_", " ") for flag in row["flags"]]
         remarks += [row["reason"]] if row.get("reason") else []
         cells.append({"text": "; ".join(remarks), "kind": "text"})
-        rows.append({"status": row["status"], "flagged": bool(row["flags"]), "cells": cells})
+        flagged = " flagged" if row["flags"] else ""
+        rows.append({"class": f"{row['status']}{flagged}", "cells": cells})
     return rows
 
 

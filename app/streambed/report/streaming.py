@@ -1,148 +1,120 @@
 """Figures of pipeline `streaming`: what comes out of the link, and what a micro-batch takes."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from streambed.experiment.length import link_images_per_s
-from streambed.report.curves import Guide, Published, curves
+from streambed.report import words
+from streambed.report.curves import Guide, curves
 from streambed.report.data import Point, ReportData
 from streambed.report.figure import Drawing, figure
-from streambed.report.statistics import LEAST_REPEATS
+from streambed.report.published import Published, published
+from streambed.report.study import BANDWIDTH, TRIGGER, is_study_a
 
-BANDWIDTH, TRIGGER = "bandwidth_mbit_per_s", "trigger_s"
+RATE, TIME = "image_rate_per_s", "micro_batch_mean_s"
+
+ROOM_ABOVE = 1.15
+"""A line ends this far above what a panel shows, so that it does not flatten the curves."""
 
 
 @figure("image-rate", "Images classified per second", "streaming")
 def image_rate(data: ReportData) -> Drawing | None:
+    """For any experiment whose study has no figures of its own."""
+    return None if is_study_a(data) else draw_image_rate(data)
+
+
+@figure("micro-batch-time", "Processing time of a micro-batch", "streaming")
+def micro_batch_time(data: ReportData) -> Drawing | None:
+    """For any experiment whose study has no figures of its own."""
+    return None if is_study_a(data) else draw_micro_batch_time(data)
+
+
+def draw_image_rate(data: ReportData, *, own_scales: bool = False) -> Drawing | None:
     """Image rate over bandwidth, one curve per trigger, with what the link could carry."""
-    points = data.points("image_rate_per_s")
+    points = data.points(RATE)
     if not points:
         return None
-    guides = _link_limit(data)
+    values = published(data, RATE)
+    guides = _link_limit(data, points, values)
     limit = ""
     if guides:
         limit = (
             f" The dashed line is what the link could carry uncompressed: TCP goodput over "
             f"{_payload(data)} bytes of image and an 8-byte key."
         )
+    table = words.table(data, points, RATE, values)
+    if data.x == BANDWIDTH:
+        for row in table:
+            row["link_limit_images_per_s"] = link_images_per_s(row[BANDWIDTH], _payload(data))
     return Drawing(
-        chart=curves(
-            data,
-            points,
-            "image rate (images/s)",
-            guides,
-            _published(data, "image_rate_per_s"),
+        chart=curves(data, points, "image rate (images/s)", guides, values, own_scales=own_scales),
+        caption=(
+            f"Images classified per second, {words.over(data)}. {words.spread(points)}"
+            f"{limit}{words.sources(values)}"
         ),
-        caption=f"Images classified per second, {_over(data)}. {_spread(points)}{limit}",
-        alternative=_in_words(data, points, "images/s"),
-        table=_table(data, points, "image_rate_per_s"),
+        alternative=words.in_words(data, points, "images/s"),
+        table=table,
     )
 
 
-@figure("micro-batch-time", "Processing time of a micro-batch", "streaming")
-def micro_batch_time(data: ReportData) -> Drawing | None:
+def draw_micro_batch_time(data: ReportData, *, own_scales: bool = False) -> Drawing | None:
     """Mean micro-batch time over bandwidth; below the trigger's line the system is real-time."""
-    points = data.points("micro_batch_mean_s")
+    points = data.points(TIME)
     if not points:
         return None
+    values = published(data, TIME)
     return Drawing(
         chart=curves(
             data,
             points,
             "mean micro-batch time (s)",
             _trigger_lines(data, points),
-            _published(data, "micro_batch_mean_s"),
+            values,
+            own_scales=own_scales,
         ),
         caption=(
-            f"Mean processing time of a micro-batch, queueing excluded, {_over(data)}. "
-            f"{_spread(points)} A dashed line is the trigger: a system whose curve stays below "
-            "it keeps up with the images in real time."
+            f"Mean processing time of a micro-batch, queueing excluded, {words.over(data)}. "
+            f"{words.spread(points)} A dashed line is the trigger: a system whose curve stays "
+            f"below it keeps up with the images in real time.{words.sources(values)}"
         ),
-        alternative=_in_words(data, points, "s"),
-        table=_table(data, points, "micro_batch_mean_s"),
+        alternative=words.in_words(data, points, "s"),
+        table=words.table(data, points, TIME, values),
     )
-
-
-def _over(data: ReportData) -> str:
-    if data.x is None:
-        return "one cell"
-    words = f"over the {data.factor_name(data.x)}"
-    return f"{words}, one curve per {data.factor_name(data.series)}" if data.series else words
-
-
-def _spread(points: list[Point]) -> str:
-    least, most = min(p.n for p in points), max(p.n for p in points)
-    count = str(most) if least == most else f"{least} to {most}"
-    if most < LEAST_REPEATS:
-        many = "One repeat" if most == 1 else f"Median of {count} repeats"
-        return f"{many}, so no interval is drawn."
-    return f"Median of {count} repeats with the 95 % bootstrap interval."
 
 
 def _payload(data: ReportData) -> int:
     return int(data.rows[0]["payload_bytes"])
 
 
-def _link_limit(data: ReportData) -> list[Guide]:
+def _link_limit(
+    data: ReportData, points: Sequence[Point], values: Sequence[Published]
+) -> list[Guide]:
     """Through the origin to the fastest link, when all cells have one payload."""
     payloads = {row["payload_bytes"] for row in data.rows}
     if data.x != BANDWIDTH or len(payloads) != 1:
         return []
     most = max(float(row[BANDWIDTH] or 0) for row in data.rows)
-    end = (most, link_images_per_s(most, _payload(data)))
-    return [Guide("link limit", ((0.0, 0.0), end))]
+    per_mbit = link_images_per_s(1, _payload(data))
+    guides = []
+    for panel in dict.fromkeys(point.panel for point in points):
+        heights = [p.high or p.median for p in points if p.panel == panel]
+        heights += [v.value for v in values if v.panel == panel]
+        end = min(most, ROOM_ABOVE * max(heights) / per_mbit)
+        guides.append(Guide("link limit", ((0.0, 0.0), (end, per_mbit * end)), panel=panel))
+    return guides
 
 
-def _trigger_lines(data: ReportData, points: list[Point]) -> list[Guide]:
+def _trigger_lines(data: ReportData, points: Sequence[Point]) -> list[Guide]:
     triggers = sorted({float(row[TRIGGER]) for row in data.rows})
     if not data.is_quantitative(data.x) or (data.series != TRIGGER and len(triggers) > 1):
         return []
     most = max(float(point.x) for point in points)
+    own = data.series == TRIGGER
+    below = "" if own else "\nreal time below"
     return [
         Guide(
-            f"trigger {trigger:g} s",
+            f"trigger {trigger:g} s{below}",
             ((0.0, trigger), (most, trigger)),
-            trigger if data.series == TRIGGER else None,
+            series=trigger if own else None,
         )
         for trigger in triggers
     ]
-
-
-def _published(data: ReportData, measure: str) -> list[Published]:
-    found = {}
-    for run in data.runs:
-        for entry in run.manifest.references:
-            at = entry["at"]
-            if entry["measure"] == measure and data.x in at:
-                series = at.get(data.series) if data.series else None
-                key = (at[data.x], series, entry["source"])
-                found[key] = Published(at[data.x], series, entry["value"], entry["source"])
-    return list(found.values())
-
-
-def _in_words(data: ReportData, points: list[Point], unit: str) -> str:
-    parts = []
-    for point in points:
-        at = [data.show(data.x, point.x)] if data.x else []
-        if data.series:
-            at.append(f"{data.factor_name(data.series)} {data.show(data.series, point.series)}")
-        where = ", ".join([*at, *([point.panel] if point.panel else [])])
-        parts.append(f"{where}: {point.median:.4g} {unit}")
-    return "; ".join(parts)
-
-
-def _table(data: ReportData, points: list[Point], measure: str) -> list[dict[str, Any]]:
-    rows = []
-    for point in points:
-        row: dict[str, Any] = {}
-        if data.x:
-            row[data.x] = point.x
-        if data.series:
-            row[data.series] = point.series
-        if data.panels:
-            row["panel"] = point.panel
-        row |= {f"{measure}_median": point.median, "interval_low": point.low}
-        row |= {"interval_high": point.high, "repeats": point.n}
-        if measure == "image_rate_per_s" and data.x == BANDWIDTH:
-            row["link_limit_images_per_s"] = link_images_per_s(float(point.x), _payload(data))
-        rows.append(row)
-    return rows

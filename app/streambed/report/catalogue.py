@@ -1,0 +1,8 @@
+"""Every module that registers figures."""
+
+# A page shows figures in this order.
+# isort: off
+import streambed.report.streaming
+import streambed.report.study_a
+import streambed.report.compression
+import streambed.report.latency  # noqa: F401

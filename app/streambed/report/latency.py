@@ -1,0 +1,150 @@
+"""Latency of an image, intended send to result append, in open mode: a line per cell.
+
+What a row holds are percentiles. They are medians over repeats here, never pooled: that takes the
+histograms of the raw samples.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+
+from streambed.report import theme, words
+from streambed.report.data import ReportData
+from streambed.report.figure import Drawing, figure
+from streambed.report.statistics import estimate
+from streambed.results.row import Flat
+
+PERCENTILES = {
+    "latency_p50_s": "p50",
+    "latency_p95_s": "p95",
+    "latency_p99_s": "p99",
+    "latency_max_s": "max",
+}
+"""Measure → its short name, from the left to the right of a line."""
+
+PARTS = {
+    "latency_link_p50_s": "link and broker",
+    "latency_batch_wait_p50_s": "waiting for the batch",
+    "latency_compute_p50_s": "compute",
+    "latency_sink_p50_s": "sink",
+}
+"""Measure → what an image waits for, in the order in which it does."""
+
+LINE_HEIGHT = 26
+"""Of a cell, in pixels."""
+
+
+@figure("latency", "Latency of an image", "streaming")
+def latency(data: ReportData) -> Drawing | None:
+    """Percentiles of each cell, median over repeats."""
+    table = _table(data, PERCENTILES, "percentile")
+    if not table:
+        return None
+    names = list(PERCENTILES.values())
+    y = _cell_axis(table)
+    base = alt.Chart(alt.InlineData(values=table))
+    spans = base.mark_line(color=theme.GREY, strokeWidth=1).encode(
+        x=alt.X("latency_s:Q", title="latency (s)", scale=alt.Scale(zero=True)),
+        y=y,
+        detail="cell:N",
+    )
+    dots = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
+        x="latency_s:Q",
+        y=y,
+        color=alt.Color(
+            "percentile:N",
+            scale=theme.scale_of(names, theme.PALETTE),
+            legend=alt.Legend(title="percentile"),
+        ),
+        shape=alt.Shape("percentile:N", scale=theme.scale_of(names, theme.SHAPES)),
+        tooltip=[
+            alt.Tooltip("cell:N"),
+            alt.Tooltip("percentile:N"),
+            alt.Tooltip("latency_s:Q", title="latency (s)", format=".3f"),
+            alt.Tooltip("repeats:Q"),
+        ],
+    )
+    return _drawing(
+        alt.layer(spans, dots),
+        table,
+        "percentile",
+        "Latency from the intended send of an image to the append of its result, in open mode: "
+        "percentiles over the images of a cell",
+    )
+
+
+@figure("latency-parts", "What an image waits for", "streaming")
+def latency_parts(data: ReportData) -> Drawing | None:
+    """Median of each part of the latency, one after the other."""
+    table = _table(data, PARTS, "part")
+    if not table:
+        return None
+    names = list(PARTS.values())
+    values = [{**entry, "order": names.index(entry["part"])} for entry in table]
+    bars = alt.Chart(alt.InlineData(values=values)).mark_bar(height={"band": 0.7})
+    chart = bars.encode(
+        x=alt.X("latency_s:Q", title="latency (s)", stack="zero"),
+        y=_cell_axis(table),
+        color=alt.Color(
+            "part:N",
+            scale=theme.scale_of(names, theme.PALETTE),
+            legend=alt.Legend(title="part", columns=2),
+        ),
+        order="order:Q",
+        tooltip=[
+            alt.Tooltip("cell:N"),
+            alt.Tooltip("part:N"),
+            alt.Tooltip("latency_s:Q", title="latency (s)", format=".3f"),
+            alt.Tooltip("repeats:Q"),
+        ],
+    )
+    return _drawing(
+        chart,
+        table,
+        "part",
+        "What the latency consists of: the median of each part over a sample of the images (they "
+        "need not add up to the median of the whole)",
+    )
+
+
+def _drawing(chart: Any, table: list[dict[str, Any]], kind: str, caption: str) -> Drawing:
+    lines = len({entry["cell"] for entry in table})
+    sized = chart.properties(width=theme.WIDTH, height=max(2, lines) * LINE_HEIGHT)
+    return Drawing(
+        chart=theme.apply(sized),
+        caption=f"{caption}; {words.repeats([entry['repeats'] for entry in table])}.",
+        alternative="; ".join(
+            f"{entry['cell']}, {entry[kind]}: {entry['latency_s']:.3g} s" for entry in table
+        ),
+        table=table,
+    )
+
+
+def _cell_axis(table: list[dict[str, Any]]) -> Any:
+    order = list(dict.fromkeys(entry["cell"] for entry in table))
+    return alt.Y("cell:N", sort=order, title=None, axis=alt.Axis(labelLimit=260))
+
+
+def _table(data: ReportData, measures: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
+    """One entry per cell and measure that has a value; cells by the levels that tell them apart."""
+    cells: dict[str, list[Flat]] = {}
+    for row in data.ok:
+        levels = [f"{data.factor_name(f)} {data.show(f, row.get(f))}" for f in data.varied]
+        cells.setdefault(", ".join(levels) or row["cell"], []).append(row)
+    entries = []
+    for cell, rows in cells.items():
+        for measure, name in measures.items():
+            found = estimate([row[measure] for row in rows if row.get(measure) is not None])
+            if found is not None:
+                entries.append(
+                    {
+                        "cell": cell,
+                        kind: name,
+                        "latency_s": found.median,
+                        "interval_low": found.low,
+                        "interval_high": found.high,
+                        "repeats": found.n,
+                    }
+                )
+    return entries

@@ -1,0 +1,13 @@
+"""Which study's figures a report draws: a published matrix has figures of its own."""
+
+from streambed.report.data import ReportData
+
+BANDWIDTH, TRIGGER, MODE = "bandwidth_mbit_per_s", "trigger_s", "mode"
+
+
+def is_study_a(data: ReportData) -> bool:
+    """Whether this is one run of study A's own matrix: bandwidth, trigger and mode, no more."""
+    if len(data.runs) != 1:
+        return False
+    manifest = data.runs[0].manifest
+    return manifest.study == "A" and set(manifest.factors) == {BANDWIDTH, TRIGGER, MODE}
