@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from streambed.pipelines.records import HEADER, Record, RecordError, decode, encode
+from streambed.pipelines.records import (
+    HEADER,
+    Record,
+    RecordError,
+    decode,
+    encode,
+    model_tag,
+)
 
 
 def record(count: int = 3) -> Record:
@@ -19,6 +26,7 @@ def record(count: int = 3) -> Record:
         compute_s=0.125,
         worker=4242,
         attempt=2,
+        model=model_tag("ff" * 32),
     )
 
 
@@ -28,7 +36,15 @@ def test_what_is_encoded_is_decoded(count: int) -> None:
     got = decode(encode(sent))
     for name in ("ids", "intended_ms", "labels"):
         np.testing.assert_array_equal(getattr(got, name), getattr(sent, name))
-    for name in ("partition", "first_offset", "last_offset", "batch_id", "worker", "attempt"):
+    for name in (
+        "partition",
+        "first_offset",
+        "last_offset",
+        "batch_id",
+        "worker",
+        "attempt",
+        "model",
+    ):
         assert getattr(got, name) == getattr(sent, name)
     assert (got.received_at, got.compute_s, len(got)) == (1.795e9 + 0.25, 0.125, count)
 

@@ -78,6 +78,7 @@ def test_every_image_gets_its_id_its_time_and_its_label(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.labels, ids % 200 + 7)
     assert (first.partition, first.first_offset, first.last_offset) == (3, 50, 59)
     assert (first.batch_id, first.attempt) == (4, 1)
+    assert first.model == records.model_tag(files.key)
     np.testing.assert_array_equal(second.ids, ids[4:7])
     np.testing.assert_array_equal(second.labels, ids[4:7] % 200 + 7)
     assert (second.first_offset, second.last_offset) == (54, 56)

@@ -39,9 +39,9 @@ NO_CONFIGURATION = "/usr/local/lib/streambed/no-configuration"
 class ClassifySpec:
     """Where the query runs and what it reads; times in seconds, memory in Spark's notation.
 
-    `image_shape` null takes the shape of `dataset`. `partitions`, when given, is checked against
-    the topic. `run_dir` gets the checkpoint and must be new. With `async_progress` the query notes
-    how far it came each `progress_every_ms` only: what came since is classified again by a restart.
+    `image_shape` null takes the shape of `dataset`. `run_dir` gets the checkpoint and must be new.
+    With `async_progress` the query notes how far it came each `progress_every_ms` only: what came
+    since is classified again by a restart.
     """
 
     bootstrap: str
@@ -54,7 +54,6 @@ class ClassifySpec:
     run_dir: str
     dataset: str = datasets.MNIST
     image_shape: list[int] | None = None
-    partitions: int | None = None
     progress_every_ms: int = 5000
     executors: int = 1
     cores_per_executor: int = 2
@@ -91,7 +90,13 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     session = _session(spec)
     try:
         query = _start(session, spec, files)
-        emit("ready", at=time.time(), executors=_executors(session), model_key=files.key)
+        emit(
+            "ready",
+            at=time.time(),
+            executors=_executors(session),
+            executor_ids=_executor_ids(session),
+            model_key=files.key,
+        )
         follower = _follow(query, spec, commands)
         effective = spark_conf.redacted(dict(session.sparkContext.getConf().getAll()))
         emit(
@@ -100,6 +105,7 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
             batches=follower.last_batch_id + 1,
             missed_batches=follower.missed,
             empty_triggers=follower.empty_triggers,
+            executor_ids=_executor_ids(session),
             effective_conf=effective,
             source_options=spark_conf.redacted(_source_options(spec)),
             sink_options=spark_conf.redacted(_sink_options(spec)),
@@ -172,6 +178,12 @@ def _executors(session: "SparkSession") -> list[str]:
     context = session.sparkContext._jsc.sc()  # noqa: SLF001 (pyspark has no public way)
     infos = context.statusTracker().getExecutorInfos()
     return sorted(f"{info.host()}:{info.port()}" for info in infos)
+
+
+def _executor_ids(session: "SparkSession") -> list[str]:
+    """Ids of the executors; one that took another's place has a new id."""
+    ids = session.sparkContext._jsc.sc().getExecutorIds()  # noqa: SLF001 (as above)
+    return sorted(ids.apply(index) for index in range(ids.size()))
 
 
 def _follow(query: "StreamingQuery", spec: ClassifySpec, commands: Commands) -> Follower:

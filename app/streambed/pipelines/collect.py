@@ -15,6 +15,7 @@ from streambed.pipelines.ledger import IdRange, Ledger
 from streambed.pipelines.protocol import Commands, emit, say
 from streambed.pipelines.records import Record, RecordError, decode
 from streambed.pipelines.spec import parse
+from streambed.pipelines.stored import stored_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,8 @@ class CollectSpec:
     """Expects ids first_id ... first_id + count - 1; `warm_up` ids are known and kept apart.
 
     `reference` is what program `reference` wrote; a label counts as mismatch only where the
-    reference's margin is at least `ambiguous_margin`.
+    reference's margin is at least `ambiguous_margin`. With `from_end` results that are there
+    already are left out. `image_topic`: also tell what the brokers stored of it.
     """
 
     bootstrap: str
@@ -42,6 +44,8 @@ class CollectSpec:
     reference: str | None = None
     dataset: str = datasets.MNIST
     ambiguous_margin: float = 1e-3
+    from_end: bool = False
+    image_topic: str | None = None
     security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -184,10 +188,22 @@ def _subscribe(spec: CollectSpec) -> "tuple[Consumer, int]":
         }
     )
     partitions = kafka_client.partitions_of(consumer, spec.result_topic)
-    consumer.assign(
-        [TopicPartition(spec.result_topic, p, OFFSET_BEGINNING) for p in range(partitions)]
-    )
+    starts = [TopicPartition(spec.result_topic, p, OFFSET_BEGINNING) for p in range(partitions)]
+    if spec.from_end:
+        for start in starts:
+            start.offset = _end_of(consumer, start)
+    consumer.assign(starts)
     return consumer, partitions
+
+
+def _end_of(consumer: "Consumer", where: Any) -> int:
+    """The offset that the next message of a partition gets."""
+    from confluent_kafka import KafkaException
+
+    try:
+        return int(consumer.get_watermark_offsets(where, timeout=10)[1])
+    except KafkaException as error:
+        raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
 
 
 def _take(consumer: "Consumer", collection: Collection) -> int:
@@ -205,15 +221,12 @@ def _drain(
     consumer: "Consumer", spec: CollectSpec, partitions: int, collection: Collection
 ) -> None:
     """Read up to the ends that the partitions have now, so that `finish` misses nothing."""
-    from confluent_kafka import KafkaException, TopicPartition
+    from confluent_kafka import TopicPartition
 
     deadline = time.monotonic() + 30
     for partition in range(partitions):
         where = TopicPartition(spec.result_topic, partition)
-        try:
-            _, end = consumer.get_watermark_offsets(where, timeout=10)
-        except KafkaException as error:
-            raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
+        end = _end_of(consumer, where)
         while end > 0 and consumer.position([where])[0].offset < end:
             _take(consumer, collection)
             if time.monotonic() > deadline:
@@ -253,6 +266,12 @@ def _finish(
         mismatches=None if reference is None else ledger.mismatches(*reference),
         accuracy=ledger.correct(truth) / ledger.unique if ledger.unique else None,
         records=len(collection.samples.records),
+        models=sorted({f"{r.model:016x}" for r in collection.samples.records}),
+        stored_bytes=(
+            None
+            if spec.image_topic is None
+            else stored_bytes(spec.bootstrap, spec.image_topic, spec.security)
+        ),
         raw_path=spec.raw_path,
     )
 

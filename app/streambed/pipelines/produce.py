@@ -9,9 +9,11 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from streambed.pipelines import datasets, pacing, senders
+from streambed.pipelines.ack_samples import AckSamples
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
@@ -27,7 +29,8 @@ SHORTEST_PAUSE_S = 0.002
 class ProduceSpec:
     """Images first_id ... first_id + count - 1; `rate_per_s` null is full speed.
 
-    `start_at` (unix seconds) sets when the first image is intended; null is now.
+    `start_at` (unix seconds) sets when the first image is intended; null is now. `raw_path` names
+    the file for the acknowledgements of a sample of the images (see `AckSamples`); null keeps none.
     """
 
     bootstrap: str
@@ -37,10 +40,10 @@ class ProduceSpec:
     dataset: str = datasets.MNIST
     first_id: int = 0
     rate_per_s: float | None = None
-    partitions_hint: int | None = None
     config: senders.SenderConfig = field(default_factory=senders.SenderConfig)
     deadline_s: float = 600.0
     start_at: float | None = None
+    raw_path: str | None = None
     security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,6 +66,7 @@ class Production:
         self._sender = sender
         self._partitions = sender.partitions()
         self._block = pacing.block_size(self._partitions)
+        self.samples = None if spec.raw_path is None else AckSamples()
         self.first_send_at: float | None = None
         self.last_send_at: float | None = None
         self.late_max_s = 0.0
@@ -79,7 +83,9 @@ class Production:
         if self._spec.rate_per_s is None:
             self._full_speed(commands)
         else:
-            self._paced(commands, pacing.Schedule(time.time(), self._spec.rate_per_s))
+            schedule = pacing.Schedule(time.time(), self._spec.rate_per_s)
+            emit("started", at=schedule.start)
+            self._paced(commands, schedule)
 
     def _full_speed(self, commands: Commands) -> None:
         for begin in range(0, self._spec.count, CHUNK):
@@ -111,14 +117,20 @@ class Production:
         if self.first_send_at is None:
             self.first_send_at = time.time()
         first = self._spec.first_id + begin
+        followed = self.samples.of if self.samples is not None else _not_followed
         for image_id, timestamp_ms in enumerate(timestamps_ms, first):
             send(
                 payloads[image_id % images],
                 pack(image_id),
                 pacing.partition_of(image_id, block, partitions),
                 timestamp_ms,
+                followed(image_id),
             )
         self.last_send_at = time.time()
+
+
+def _not_followed(_image_id: int) -> None:
+    return None
 
 
 def program(raw: dict[str, Any], commands: Commands) -> None:
@@ -130,6 +142,7 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         spec.producer, spec.bootstrap, spec.topic, spec.config, spec.security, spec.deadline_s
     )
     production = Production(spec, payloads, sender)
+    leaders = sender.leaders()
     emit(
         "ready",
         at=time.time(),
@@ -149,6 +162,8 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     sender.finish()
     stopped.set()
     ticker.join()
+    if spec.raw_path is not None and production.samples is not None:
+        production.samples.save(Path(spec.raw_path))
     tally = sender.tally
     emit(
         "done",
@@ -164,6 +179,8 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         late_max_s=production.late_max_s if spec.rate_per_s is not None else None,
         payload_bytes=dataset.image_bytes,
         partitions=production.partitions,
+        client=sender.client,
+        leaders=leaders,
     )
     if failure or tally.failed:
         raise ServiceError(

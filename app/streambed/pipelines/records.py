@@ -15,7 +15,7 @@ at a multiple of 8 bytes:
     compute_s      f64  seconds in the model
     worker         u32  process id of the Python worker
     attempt        u32  attempt number of the Spark task
-    reserved       i64  0
+    model          u64  the first 8 bytes of the model's key, 0 when none is told
     ids            u64[count]
     intended_ms    i64[count]  intended send time, unix milliseconds (the source record's timestamp)
     labels         i32[count]
@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 MAGIC = b"SBRR"
 VERSION = 1
-HEADER = struct.Struct("<4sHHIiqqqddIIq")
+HEADER = struct.Struct("<4sHHIiqqqddIIQ")
 BYTES_PER_IMAGE = 8 + 8 + 4
 
 
@@ -52,6 +52,7 @@ class Record:
     compute_s: float
     worker: int
     attempt: int
+    model: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,7 +73,7 @@ def encode(record: Record) -> bytes:
         record.compute_s,
         record.worker,
         record.attempt,
-        0,
+        record.model,
     )
     return b"".join(
         (
@@ -101,7 +102,7 @@ def decode(message: bytes) -> Record:
         compute_s,
         worker,
         attempt,
-        _reserved,
+        model,
     ) = HEADER.unpack_from(message)
     if version != VERSION:
         raise RecordError(f"result record of version {version}; this code reads {VERSION}")
@@ -121,4 +122,15 @@ def decode(message: bytes) -> Record:
         compute_s=compute_s,
         worker=worker,
         attempt=attempt,
+        model=model,
     )
+
+
+def model_tag(key: str) -> int:
+    """What a record says of the model with this key (hexadecimal, 16 digits or more)."""
+    return int(key[:16], 16)
+
+
+def hex_tag(key: str) -> str:
+    """The same as `collect` reports it: 16 hexadecimal digits."""
+    return f"{model_tag(key):016x}"

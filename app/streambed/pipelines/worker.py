@@ -40,7 +40,9 @@ def _fixed(column: Any, dtype: Any, buffer: int, extra: int = 0) -> npt.NDArray[
     return values[column.offset : column.offset + len(column) + extra]
 
 
-def classify(model: Any, batch: Any, batch_id: int, attempt: int) -> records.Record:
+def classify(
+    model: Any, batch: Any, batch_id: int, attempt: int, model_tag: int = 0
+) -> records.Record:
     """The result of one Arrow batch with `COLUMNS`."""
     received_at = time.time()
     partition = _fixed(batch.column("partition"), np.int32, 1)
@@ -67,6 +69,7 @@ def classify(model: Any, batch: Any, batch_id: int, attempt: int) -> records.Rec
         compute_s=compute_s,
         worker=os.getpid(),
         attempt=attempt,
+        model=model_tag,
     )
 
 
@@ -103,7 +106,8 @@ class Classify:
         model = ShapedModel(
             model_files.cached(self._key, lambda: self._files.value), self._image_shape
         )
+        tag = records.model_tag(self._key)
         for batch in batches:
             if len(batch):
-                message = records.encode(classify(model, batch, batch_id, attempt))
+                message = records.encode(classify(model, batch, batch_id, attempt, tag))
                 yield pa.RecordBatch.from_arrays([pa.array([message], pa.binary())], ["value"])

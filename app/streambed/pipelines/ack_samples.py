@@ -1,0 +1,41 @@
+"""When the broker acknowledged some of the images, as the producer's client saw it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streambed.pipelines.senders import OnAck
+
+EVERY = 61
+"""One image of so many is followed. A prime: ids go to partitions in blocks of powers of two, and
+the first of each block, which waits longest for its batch, must not be the only one looked at."""
+
+
+@dataclass
+class AckSamples:
+    """One entry per acknowledged image of the sample; times are unix seconds."""
+
+    image_id: list[int] = field(default_factory=list)
+    acked_at: list[float] = field(default_factory=list)
+
+    def of(self, image_id: int) -> OnAck | None:
+        """What the sender is to call for this image; None when it is not in the sample."""
+        if image_id % EVERY:
+            return None
+
+        def enter(acked_at: float) -> None:
+            self.image_id.append(image_id)
+            self.acked_at.append(acked_at)
+
+        return enter
+
+    def save(self, path: Path) -> None:
+        """Write the npz that the runner fetches: image_id uint64[n], acked_at float64[n]."""
+        import numpy as np
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as out:
+            np.savez_compressed(
+                out,
+                image_id=np.array(self.image_id, np.uint64),
+                acked_at=np.array(self.acked_at, np.float64),
+            )
