@@ -5,14 +5,13 @@ import pytest
 
 from streambed.results.measure import (
     image_rate_per_s,
-    latency,
     link_utilisation,
     makespan_image_rate_per_s,
     micro_batch_times,
     streaming_measures,
 )
 from streambed.results.samples import Appends, Batches, Sending
-from streambed.results.window import TooShort, Window, drained_at, find_window
+from streambed.results.window import TooShort, Window, back_to_back_at, drained_at, find_window
 
 EPOCH = 1_760_000_000.0
 
@@ -109,6 +108,21 @@ def test_a_saturated_system_is_measured_at_its_capacity() -> None:
     assert window.triggers >= 8
 
 
+def test_batches_that_outlast_a_short_trigger_but_keep_up_are_no_backlog() -> None:
+    random, at, read, entries = np.random.default_rng(5), 0.05, 0, []
+    while at < 20:  # each takes what arrived while its predecessor ran
+        due, took = int(1000 * at) - read, random.uniform(0.2, 0.45)
+        entries.append((at, took, due))
+        read, at = read + due, at + took
+    window = window_of(batches(*entries), sending(0, 19.9, 19_900), trigger_s=0.1)
+    assert window.drained
+    assert window.start_s - EPOCH == pytest.approx(0.5, abs=0.3)
+    behind = batches(*((at, took, rows // 2) for at, took, rows in entries))
+    assert back_to_back_at(behind, 1000, 0.1) is None
+    growing = batches(*((at, took, int(10 * at)) for at, took, _ in entries))
+    assert back_to_back_at(growing, 100, 0.1) is None
+
+
 def test_a_backlog_still_being_worked_off_is_too_short() -> None:
     done = batches((0, 10, 100), (10, 8, 10_000), (18, 6, 8000), (24, 4, 6000))
     with pytest.raises(TooShort, match="worked off"):
@@ -202,15 +216,6 @@ def test_micro_batch_times_leave_out_what_started_outside() -> None:
     assert times.max_s == 3.0
     none = micro_batch_times(done, Window(EPOCH + 20, EPOCH + 30, 10, drained=True))
     assert none.mean_s is None
-
-
-def test_latency_counts_from_the_intended_time() -> None:
-    intended = EPOCH + np.arange(0, 100, dtype=np.float64)
-    waited = np.where(np.arange(100) >= 50, 2.0, 9.0)
-    found = latency(intended, intended + waited, Window(EPOCH + 50, EPOCH + 100, 50, drained=True))
-    assert found is not None
-    assert (found.p50_s, found.p99_s, found.max_s) == pytest.approx((2.0, 2.0, 2.0))
-    assert latency(intended, intended, Window(EPOCH + 500, EPOCH + 600, 50, drained=True)) is None
 
 
 def test_the_figures_of_a_cell_come_together() -> None:

@@ -1,6 +1,7 @@
 """How many images a cell sends, so that warm-up and 8 whole triggers fit while it is sending.
 
-    sending_s = (warm_up.triggers + MEASURED_TRIGGERS + EDGE_TRIGGERS) * trigger_s + warm_up.drain
+    sending_s = (warm_up.triggers + EDGE_TRIGGERS) * trigger_s
+                + max(MEASURED_TRIGGERS * trigger_s, LEAST_MEASURED_S) + warm_up.drain
     images    = ceil(arrival_images_per_s * sending_s)
 
 The arrival rate is what the link lets through at best, so that a cell lasts at least this long:
@@ -16,6 +17,9 @@ from streambed.link import expected_goodput_bit_per_s
 
 MEASURED_TRIGGERS = 8
 """Whole triggers that a result must span (design.md)."""
+
+LEAST_MEASURED_S = 8.0
+"""Triggers may be shorter than a micro-batch: 8 of those would be hardly more than one batch."""
 
 EDGE_TRIGGERS = 2
 """The window starts and ends on boundaries: up to one trigger is lost at each end."""
@@ -52,18 +56,25 @@ def sending_time_s(config: Configuration, warm_up: WarmUp) -> float:
     if config.duration_s is not None:
         return config.duration_s
     assert isinstance(config, StreamingConfiguration)
-    triggers = warm_up.triggers + MEASURED_TRIGGERS + EDGE_TRIGGERS
-    return triggers * config.trigger_s + warm_up.drain_s
+    measured_s = max(MEASURED_TRIGGERS * config.trigger_s, LEAST_MEASURED_S)
+    edges_s = (warm_up.triggers + EDGE_TRIGGERS) * config.trigger_s
+    return edges_s + measured_s + warm_up.drain_s
 
 
 def images_of(config: Configuration, warm_up: WarmUp, payload_bytes: int) -> int:
     """The number of images of a cell: as written, else from the formula above.
 
-    `Configuration.contradictions` has refused cells whose pace is unknown.
+    `Configuration.contradictions` has refused cells whose pace is unknown; where the cell finds it
+    out itself, `images_at` follows.
     """
     if config.images is not None:
         return config.images
     assert isinstance(config, StreamingConfiguration)
     arrival = arrival_images_per_s(config, payload_bytes)
     assert arrival is not None
-    return math.ceil(arrival * sending_time_s(config, warm_up))
+    return images_at(arrival, config, warm_up)
+
+
+def images_at(rate_per_s: float, config: Configuration, warm_up: WarmUp) -> int:
+    """The number of images of a cell that arrive at this rate, by the formula above."""
+    return math.ceil(rate_per_s * sending_time_s(config, warm_up))

@@ -35,6 +35,11 @@ SHRINKING = 0.9
 """A backlog whose last batch is below this part of the largest was still being worked off."""
 
 
+STEADY_BATCHES, STEADY, KEEPS_UP = 3, 1.3, 0.95
+"""Batches back to back keep up when the median of the first and the last third of them, each of so
+many at least, differ by less than this factor, and they take this part of what arrives."""
+
+
 class TooShort(StreambedError):
     """The cell has fewer whole triggers than a result needs; it fails with this reason."""
 
@@ -96,6 +101,31 @@ def drained_at(
     return float(filled.started_at_s[pairs[0]]) if pairs.size else None
 
 
+def back_to_back_at(
+    batches: Batches, arriving_per_s: float, trigger_s: float
+) -> float | None:
+    """When batches that outlast the trigger, but keep up with what arrives, began.
+
+    Each starts as its predecessor ends, on no boundary, with what arrived meanwhile. That holds for
+    a backlog that grows, too; so their size must not change from the first third to the last.
+
+    Args:
+        batches: in their order.
+        arriving_per_s: images that arrive per second, on average.
+        trigger_s: the trigger that they outlast.
+
+    Returns:
+        unix seconds, or None: they do not outlast it, grow, shrink, or fall behind.
+    """
+    rows, starts = batches.rows, batches.started_at_s
+    if rows.size < 3 * STEADY_BATCHES or float(np.median(batches.execution_s)) <= trigger_s:
+        return None
+    first, _, last = (float(np.median(part)) for part in np.array_split(rows, 3))
+    taken_per_s = float(rows[1:].sum()) / float(starts[-1] - starts[0])
+    steady = max(first, last) <= STEADY * min(first, last)
+    return float(starts[0]) if steady and taken_per_s >= KEEPS_UP * arriving_per_s else None
+
+
 def find_window(
     batches: Batches,
     sending: Sending,
@@ -130,6 +160,8 @@ def find_window(
     late = running.started_at_s >= origin_s + (start - 1) * trigger_s
     settled = Batches(running.started_at_s[late], running.execution_s[late], running.rows[late])
     settled_at = drained_at(settled, sending.rate_per_s * trigger_s, trigger_s, origin_s)
+    if settled_at is None:
+        settled_at = back_to_back_at(settled, sending.rate_per_s, trigger_s)
     if settled_at is None:
         largest, last = int(running.rows[1:].max(initial=0)), int(running.rows[-1])
         if last < SHRINKING * largest:
