@@ -1,6 +1,7 @@
 """Each gate bites: what is wrong behind the runner's back ends in a row that says so."""
 
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,35 @@ def test_a_producer_that_starves_is_flagged(bed: Bed, tmp_path: Path) -> None:
     row = _sabotaged(bed, tmp_path, starve)
     assert "driver_bound" in row["flags"]
     assert not row["gates"]["driver_filled_link"]["ok"]
+
+
+def test_an_executor_that_dies_is_flagged(bed: Bed, tmp_path: Path) -> None:
+    """Spark starts another and repeats the task: the images come out, but not in peace."""
+
+    def kill() -> None:
+        time.sleep(3)  # some batches have gone through it
+        bed.root("cloud", "kill -9 $(pgrep -o -f '[C]oarseGrainedExecutorBackend')")
+
+    row = _sabotaged(bed, tmp_path, kill)
+    assert "disturbed" in row["flags"]
+    assert not row["gates"]["nothing_died"]["ok"]
+    assert row["lost"] == 0
+
+
+@pytest.fixture
+def packs_nothing(bed: Bed) -> Iterator[None]:
+    """A producer on the node that sends without the codec it is told to use."""
+    sender = "/opt/streambed/app/streambed/pipelines/sender_confluent.py"
+    bed.root("client", f"cp --preserve=all {sender} /root/sender.py")
+    bed.root("client", f"sed -i 's/config.compression,/\"none\",/' {sender}")
+    assert '"none"' in bed.root("client", f"cat {sender}")
+    yield
+    bed.root("client", f"cp --preserve=all /root/sender.py {sender}; rm /root/sender.py")
+
+
+@pytest.mark.usefixtures("packs_nothing")
+def test_a_codec_that_does_not_act_fails(bed: Bed, tmp_path: Path) -> None:
+    row = _sabotaged(bed, tmp_path, lambda: None, "--set", "compression=lz4")
+    assert row["status"] == "failed"
+    assert not row["gates"]["compression_acts"]["ok"]
+    assert row["gates"]["producer_acts"]["ok"]

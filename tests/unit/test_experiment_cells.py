@@ -9,8 +9,14 @@ import pytest
 from streambed.errors import StreambedError
 from streambed.experiment import Overrides, cells, load, order
 from streambed.experiment.cells import config_hash
+from streambed.experiment.estimate import cell_s
 from streambed.experiment.factors import StreamingConfiguration
-from streambed.experiment.length import images_of, link_images_per_s, sending_time_s
+from streambed.experiment.length import (
+    images_at,
+    images_of,
+    link_images_per_s,
+    sending_time_s,
+)
 from streambed.experiment.schema import WarmUp
 
 
@@ -68,6 +74,12 @@ def test_a_cell_is_long_enough_for_warm_up_and_eight_triggers_and_their_edges() 
     assert (images - 1) / link_images_per_s(10, 784) < 30
 
 
+def test_a_trigger_shorter_than_a_batch_still_gets_seconds_to_measure() -> None:
+    config = StreamingConfiguration(offered_rate_images_per_s=100.0, trigger_s=0.1)
+    warm_up = WarmUp.model_validate({"triggers": 3, "drain": "2 s"})
+    assert sending_time_s(config, warm_up) == pytest.approx((3 + 2) * 0.1 + 8 + 2)
+
+
 def test_compression_makes_a_cell_of_the_same_time_larger() -> None:
     plain = StreamingConfiguration(bandwidth_mbit_per_s=10.0)
     packed = replace(plain, compression="zstd")
@@ -106,3 +118,16 @@ def test_the_hash_of_a_run_does_not_depend_on_the_order() -> None:
     four = cells(load("small"))
     assert config_hash(four) == config_hash(tuple(reversed(four)))
     assert config_hash(four) != config_hash(four[:3])
+
+
+def test_a_cell_that_searches_its_rate_knows_its_length_only_then() -> None:
+    found = cells(load("latency"))
+    assert [cell.images for cell in found] == [None] * 4
+    assert {cell.streaming.sustainable_share for cell in found} == {0.5}
+    assert images_at(2_000, found[0].config, found[0].warm_up) == 60_000
+    assert cell_s(found[0]) > 60
+
+
+def test_a_rate_is_given_or_searched_but_not_both() -> None:
+    with pytest.raises(StreambedError, match="`offered_rate` and `sustainable_share`"):
+        cells(load("latency", Overrides(set=("offered_rate=500 images/s",))))

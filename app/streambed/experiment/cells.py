@@ -26,7 +26,7 @@ class Cell:
     """
 
     config: Configuration
-    """Every factor and fixed value, defaults included, `images` resolved to a number."""
+    """Every factor and fixed value, defaults included, `images` resolved to a number if it can."""
     payload_bytes: int
     bed: str
     """The inventory, as `inventory.load` takes it."""
@@ -48,9 +48,8 @@ class Cell:
         return self.config
 
     @property
-    def images(self) -> int:
-        """How many images the cell sends and counts."""
-        assert self.config.images is not None
+    def images(self) -> int | None:
+        """How many images the cell sends and counts; None: as its search finds."""
         return self.config.images
 
     def effective(self) -> dict[str, Any]:
@@ -115,7 +114,8 @@ def config_hash(experiment_cells: tuple[Cell, ...]) -> str:
 def _cell(experiment: Experiment, config: Configuration) -> Cell:
     dataset = getattr(config, "dataset", "mnist")
     payload_bytes = image_facts(str(dataset)).payload_bytes
-    images = images_of(config, experiment.warm_up, payload_bytes)
+    searches = isinstance(config, StreamingConfiguration) and config.sustainable_share is not None
+    images = config.images if searches else images_of(config, experiment.warm_up, payload_bytes)
     shown = [factor.show(getattr(config, factor.field)) for factor in experiment.varied]
     return Cell(
         config=replace(config, images=images),

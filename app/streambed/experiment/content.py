@@ -2,23 +2,28 @@
 
 import functools
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from streambed.errors import StreambedError
 from streambed.experiment.levels import Kind, Model, OrWord, PathTo, Value
 
-MNIST_IMAGE_BYTES = 28 * 28
+MNIST_IMAGE_SHAPE = (28, 28)
 
 
 @dataclass(frozen=True)
 class ImageFacts:
     """One data set as a cell needs to know it."""
 
-    payload_bytes: int
-    """Size of one record's value."""
+    image_shape: tuple[int, ...]
     digest: str
     """sha256 over shapes, images and labels; `mnist` for the pinned one."""
+
+    @property
+    def payload_bytes(self) -> int:
+        """Size of one record's value."""
+        return math.prod(self.image_shape)
 
 
 @functools.cache
@@ -29,7 +34,7 @@ def image_facts(dataset: str) -> ImageFacts:
         StreambedError: the directory holds no images that a producer could send.
     """
     if dataset == "mnist":
-        return ImageFacts(MNIST_IMAGE_BYTES, "mnist")
+        return ImageFacts(MNIST_IMAGE_SHAPE, "mnist")
     # The node's own loader, so that what `plan` accepts is what the producer can read.
     from streambed.pipelines import datasets
     from streambed.pipelines.errors import SpecError
@@ -41,7 +46,7 @@ def image_facts(dataset: str) -> ImageFacts:
     digest = hashlib.sha256(repr((loaded.images.shape, loaded.classes)).encode())
     digest.update(loaded.images.tobytes())
     digest.update(loaded.labels.tobytes())
-    return ImageFacts(loaded.image_bytes, digest.hexdigest())
+    return ImageFacts(tuple(loaded.image_shape), digest.hexdigest())
 
 
 @functools.cache

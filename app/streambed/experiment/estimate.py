@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from streambed.experiment.cells import Cell
-from streambed.experiment.length import arrival_images_per_s
+from streambed.experiment.length import arrival_images_per_s, sending_time_s
 from streambed.experiment.order import Execution
 
 BED_UP_S = 40.0
@@ -21,14 +21,29 @@ UNSHAPED_IMAGES_PER_S = 20_000.0
 GATE_SETTLE_S = 1.0
 """Starting and ending one goodput measurement."""
 
+PROBES = 7
+"""Of a search: two or three find a bracket of half, four more its ends within 5 %."""
+
+PROBE_S, PROBE_TRIGGERS = 17.0, 12
+"""From the start of a probe's producer to its last image classified."""
+
 OTHER_S = 8.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
 
 
 def sending_s(cell: Cell) -> float:
     """How long the producer sends in a cell."""
+    if cell.images is None:
+        return sending_time_s(cell.streaming, cell.warm_up)
     arrival = arrival_images_per_s(cell.streaming, cell.payload_bytes) or UNSHAPED_IMAGES_PER_S
     return cell.images / arrival
+
+
+def search_s(cell: Cell) -> float:
+    """How long the search for the sustainable rate takes, in the cells that have one."""
+    if cell.streaming.sustainable_share is None:
+        return 0.0
+    return PROBES * max(PROBE_S, PROBE_TRIGGERS * cell.streaming.trigger_s)
 
 
 def cell_s(cell: Cell) -> float:
@@ -41,7 +56,8 @@ def cell_s(cell: Cell) -> float:
         gates = 4 * (cell.gates.goodput_s + GATE_SETTLE_S)
     priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S + cell.warm_up.rehearse_s
     last_batches = 2 * cell.streaming.trigger_s
-    return COLD_START_S + priming + gates + sending_s(cell) + last_batches + OTHER_S
+    searching = search_s(cell)
+    return COLD_START_S + priming + gates + searching + sending_s(cell) + last_batches + OTHER_S
 
 
 def run_s(executions: Sequence[Execution], beds: int) -> float:

@@ -15,6 +15,7 @@ from streambed.experiment.levels import (
     Choice,
     Count,
     Duration,
+    Fraction,
     ImageRate,
     Kind,
     Model,
@@ -139,6 +140,12 @@ class StreamingConfiguration(Configuration):
         default=None,
         meaning="closed: as fast as the link takes them; a rate: open mode, at a constant rate",
     )
+    sustainable_share: float | None = factor(
+        "sustainable_share",
+        OrWord("none", Fraction(whole=True)),
+        default=None,
+        meaning="open mode at this part of the sustainable rate, which the cell searches first",
+    )
     model: str = factor(
         "model",
         Model(("mlp", "lenet5")),
@@ -158,14 +165,23 @@ class StreamingConfiguration(Configuration):
         meaning="the images sent, cycled to any count",
     )
 
+    @property
+    def open_mode(self) -> bool:
+        """Whether images are sent at a constant rate, whatever becomes of them."""
+        return self.offered_rate_images_per_s is not None or self.sustainable_share is not None
+
     def contradictions(self) -> list[str]:
         """What no single level can show."""
         found = super().contradictions()
-        paced = self.bandwidth_mbit_per_s is not None or self.offered_rate_images_per_s is not None
+        if self.offered_rate_images_per_s is not None and self.sustainable_share is not None:
+            found.append(
+                "`offered_rate` and `sustainable_share` are both given; allowed is one of the two"
+            )
+        paced = self.bandwidth_mbit_per_s is not None or self.open_mode
         if not paced and self.images is None:
             found.append(
                 "bandwidth 'unshaped' sets no pace, so the length of a cell is unknown; "
-                "give `image_count`, or an `offered_rate`"
+                "give `image_count`, an `offered_rate` or a `sustainable_share`"
             )
         if ".py:" in self.model and self.weights is None:
             found.append(f"model {self.model!r} needs `weights`: the path of its weights file")

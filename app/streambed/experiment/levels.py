@@ -111,13 +111,21 @@ class ImageRate:
 class Fraction:
     """A part of one, written as a percentage or as a number between 0 and 1."""
 
+    whole: bool = False
+    """Whether all of it, 100 %, is a part too."""
     unit: str = ""
-    allowed: str = "a percentage as in '2 %', or a number between 0 and 1"
+
+    @property
+    def allowed(self) -> str:
+        """The range, in words."""
+        most = "up to 1" if self.whole else "between 0 and 1"
+        return f"a percentage as in '2 %', or a number {most}"
 
     def parse(self, raw: object, _folder: Path) -> float:
         match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(%?)\s*", str(raw))
         value = float(match[1]) / (100 if match[2] else 1) if match else math.nan
-        if isinstance(raw, bool) or not 0 < value < 1:
+        fits = 0 < value < 1 or (self.whole and value == 1)
+        if isinstance(raw, bool) or not fits:
             raise Rejected(f"{raw!r} is not a fraction: allowed is {self.allowed}")
         return value
 

@@ -152,7 +152,7 @@ def _cells_table(plan: Plan) -> Table:
         table.add_row(
             *(f.show(getattr(cell.config, f.field)) for f in plan.experiment.varied),
             cell.id,
-            f"{cell.images:,}",
+            "as found" if cell.images is None else f"{cell.images:,}",
             format_duration(planned.estimated_s),
             ", ".join(positions[cell.id]),
         )

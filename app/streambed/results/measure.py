@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streambed.results.measures import StreamingMeasures
-from streambed.results.samples import Appends, Batches, Floats, Sending
+from streambed.results.samples import Appends, Batches, Sending
 from streambed.results.window import Window, find_window
 
 
@@ -49,32 +49,6 @@ def micro_batch_times(batches: Batches, window: Window) -> MicroBatchTimes:
     if not times.size:
         return MicroBatchTimes(None, None, None)
     return MicroBatchTimes(float(times.mean()), float(np.percentile(times, 95)), float(times.max()))
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Percentiles of latency, seconds."""
-
-    p50_s: float
-    p95_s: float
-    p99_s: float
-    max_s: float
-
-
-def latency(intended_at_s: Floats, append_at_s: Floats, window: Window) -> Latency | None:
-    """From the intended send time to the append of the result (no coordinated omission).
-
-    Args:
-        intended_at_s: float64[n] per image.
-        append_at_s: float64[n], of the same images.
-        window: images whose intended time lies in it count.
-    """
-    inside = (intended_at_s >= window.start_s) & (intended_at_s < window.end_s)
-    waited = append_at_s[inside] - intended_at_s[inside]
-    if not waited.size:
-        return None
-    p50, p95, p99 = np.percentile(waited, [50, 95, 99])
-    return Latency(float(p50), float(p95), float(p99), float(waited.max()))
 
 
 def streaming_measures(

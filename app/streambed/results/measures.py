@@ -92,6 +92,7 @@ class StreamingMeasures(Measures):
     )
     accuracy: float | None = measure("", "share of labels that are right")
     cold_start_s: float | None = measure("s", "submit of the job to its first result")
+    images_sent: int | None = measure("images", "sent to be counted", int)
     send_rate_per_s: float | None = measure(
         "images/s", "images acknowledged by the broker over the time they were sent in"
     )
@@ -107,6 +108,32 @@ class StreamingMeasures(Measures):
     latency_p95_s: float | None = measure("s", "the same: 95th percentile")
     latency_p99_s: float | None = measure("s", "the same: 99th percentile")
     latency_max_s: float | None = measure("s", "the same: longest")
+    latency_sample_images: int | None = measure(
+        "images", "images in the sample that the parts of the latency are taken over", int
+    )
+    latency_link_p50_s: float | None = measure(
+        "s", "part of the latency, intended send to acknowledged by the broker: median"
+    )
+    latency_link_p99_s: float | None = measure("s", "the same: 99th percentile")
+    latency_batch_wait_p50_s: float | None = measure(
+        "s", "part of the latency, acknowledged to in the Python worker's hands: median"
+    )
+    latency_batch_wait_p99_s: float | None = measure("s", "the same: 99th percentile")
+    latency_compute_p50_s: float | None = measure(
+        "s", "part of the latency, the model's call that the image was in: median"
+    )
+    latency_compute_p99_s: float | None = measure("s", "the same: 99th percentile")
+    latency_sink_p50_s: float | None = measure(
+        "s", "part of the latency, end of that call to result append: median"
+    )
+    latency_sink_p99_s: float | None = measure("s", "the same: 99th percentile")
+    sustainable_rate_per_s: float | None = measure(
+        "images/s", "highest offered rate tried at which lag grew by at most 1 % of it"
+    )
+    search_steps: int | None = measure("", "rates that the search for it tried", int)
+    lag_slope_per_s: float | None = measure(
+        "images/s", "growth of the lag (images due and not classified) in the window, open mode"
+    )
     cpu_pressure: float | None = measure(
         "", "highest share of the cell's time in which a node's tasks waited for a CPU"
     )

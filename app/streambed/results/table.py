@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from streambed.errors import StreambedError
 from streambed.experiment.factors import PIPELINES, by_field
-from streambed.experiment.levels import Count, Duration, ImageRate, Kind, OrWord, Rate
+from streambed.experiment.levels import Count, Duration, Fraction, ImageRate, Kind, OrWord, Rate
 from streambed.results.files import atomic
 from streambed.results.measures import MEASURES
 from streambed.results.row import Flat
@@ -85,7 +85,7 @@ def _type(name: str) -> pa.DataType | None:
 def _of_kind(kind: Kind) -> pa.DataType:
     if isinstance(kind, OrWord):
         return _of_kind(kind.kind)
-    if isinstance(kind, Rate | Duration | ImageRate):
+    if isinstance(kind, Rate | Duration | ImageRate | Fraction):
         return pa.float64()
     return pa.int64() if isinstance(kind, Count) else pa.string()
 

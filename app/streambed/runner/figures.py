@@ -1,38 +1,17 @@
 """From what a streaming cell observed to the row that is kept."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from streambed.gates import timeliness
 from streambed.gates.reading import Reading
-from streambed.results import bottleneck, resources
+from streambed.results import bottleneck, first_results, histogram, lag, latency, resources
 from streambed.results.measure import streaming_measures
 from streambed.results.measures import StreamingMeasures
-from streambed.results.samples import Appends, Batches, Sending
+from streambed.results.samples import Batches, Sending
 from streambed.results.window import TooShort, Window
 from streambed.runner.observed import Observed
-
-
-def appends_of(raw: Path, images: int) -> Appends:
-    """Append time and number of first results of each record, warm-up images left out.
-
-    Args:
-        raw: the collector's npz (see `pipelines/collect.py`).
-        images: ids below this count.
-    """
-    with np.load(raw) as arrays:
-        ids = arrays["image_id"]
-        record = arrays["image_record"]
-        append_ms = arrays["record_append_ms"]
-    counted = np.flatnonzero(ids < images)
-    # Of several results of one id the first appended counts.
-    by_time = counted[np.argsort(append_ms[record[counted]], kind="stable")]
-    _, first = np.unique(ids[by_time], return_index=True)
-    per_record = np.bincount(record[by_time[first]], minlength=len(append_ms))
-    filled = per_record > 0
-    return Appends(at_s=append_ms[filled] / 1000, images=per_record[filled].astype(np.int64))
 
 
 def partial_measures(seen: Observed) -> StreamingMeasures:
@@ -49,6 +28,8 @@ def partial_measures(seen: Observed) -> StreamingMeasures:
         mismatches=collected.get("mismatches"),
         accuracy=collected.get("accuracy"),
         cold_start_s=cold,
+        sustainable_rate_per_s=seen.found.rate_per_s if seen.found else None,
+        search_steps=seen.found.steps if seen.found else None,
         steal=seen.taken.steal if seen.taken else None,
         cpu_foreign=seen.taken.foreign if seen.taken else None,
         cpu_pressure=seen.taken.pressure if seen.taken else None,
@@ -71,19 +52,22 @@ def measures(
     """Every figure of a cell that ran to its end; a window that is too short is a failed gate.
 
     Args:
-        seen: what the cell gave.
-        raw: the collector's npz; the nodes' resources lie beside it.
+        seen: what the cell observed.
+        raw: the attempt's directory; in open mode it gets the latency histogram.
         unshaped_rate_per_s: what the producer manages with nothing in the way, images/s.
         producer: name of the node it ran on, whose link the goodput is of.
     """
     cell = seen.cell
     known = partial_measures(seen)
     sending = sending_of(seen.produced)
+    results = first_results.load(raw / "results.npz", seen.images)
+    batches = Batches.of_events(b for b in seen.batches if b["started_at"] >= sending.first_send_at)
+    readings = []
     used: dict[str, Any] = {}
     try:
         found, window = streaming_measures(
-            appends_of(raw, cell.images),
-            Batches.of_events(b for b in seen.batches if b["started_at"] >= sending.first_send_at),
+            results.appends(),
+            batches,
             sending,
             trigger_s=cell.streaming.trigger_s,
             warm_up_triggers=cell.warm_up.triggers,
@@ -92,16 +76,22 @@ def measures(
         )
     except TooShort as error:
         found = StreamingMeasures()
-        readings = [Reading("window", ok=False, measured=error.message, expected="8 triggers")]
+        readings.append(Reading("window", ok=False, measured=error.message, expected="8 triggers"))
     else:
-        readings = []
         used = _use(seen, raw, producer, window)
+        if seen.rate_per_s is not None:
+            timely, more_readings = open_mode(
+                results, batches, window, sending, seen.rate_per_s, raw
+            )
+            found = replace(found, **timely)
+            readings += more_readings
     busy = sending.last_send_at - sending.first_send_at
     more: dict[str, Any] = {
         **{name: value for name, value in known.as_fields().items() if value is not None},
         "send_rate_per_s": sending.rate_per_s,
         "producer_cpu_share": seen.produced["cpu_s"] / busy if busy > 0 else None,
         "producer_unshaped_rate_per_s": unshaped_rate_per_s,
+        "images_sent": seen.produced["sent"],
         **used,
     }
     return replace(found, **more), readings
@@ -111,6 +101,33 @@ def _use(seen: Observed, raw: Path, producer: str, window: Window) -> dict[str, 
     goodputs = {}
     if seen.goodput is not None:
         goodputs[producer] = (seen.goodput.up_mbit_per_s, seen.goodput.down_mbit_per_s)
-    nodes = resources.read(raw.with_name(resources.FILE))
+    nodes = resources.read(raw / resources.FILE)
     ranked = bottleneck.utilisations(nodes, window.start_s, window.end_s, goodputs)
     return bottleneck.measures(ranked)
+
+
+def open_mode(
+    results: first_results.FirstResults,
+    batches: Batches,
+    window: Window,
+    sending: Sending,
+    rate_per_s: float,
+    raw: Path,
+) -> tuple[dict[str, Any], list[Reading]]:
+    """Latency and lag at a constant rate (images/s), and whether they mean something."""
+    totals = latency.totals(results, window)
+    parts = latency.parts(results, latency.Acknowledged.load(raw / "acks.npz"), window)
+    histogram.save(histogram.of(totals), raw)
+    fields: dict[str, Any] = {"latency_sample_images": len(parts)}
+    total = latency.Percentiles.of(totals)
+    if total is not None:
+        fields |= {f"latency_{name}": value for name, value in asdict(total).items()}
+    for name, times_s in parts.by_name().items():
+        part = latency.Percentiles.of(times_s)
+        if part is not None:
+            fields |= {f"latency_{name}_p50_s": part.p50_s, f"latency_{name}_p99_s": part.p99_s}
+    lags = lag.lag_at_starts(batches, sending.first_send_at, rate_per_s)
+    inside = (batches.started_at_s >= window.start_s) & (batches.started_at_s < window.end_s)
+    growth = lag.growth(batches.started_at_s[inside], lags[inside])
+    fields["lag_slope_per_s"] = None if growth is None else growth.slope_per_s
+    return fields, [timeliness.clocks_agree(parts), timeliness.lag_settled(growth, rate_per_s)]

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from streambed import paths
+from streambed.experiment.content import image_facts
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import Placement
+from streambed.pipelines import model_files, records
+from streambed.pipelines.errors import SpecError
 from streambed.runner.display import Display
 from streambed.runner.failure import CellFailure
 from streambed.runner.program import Program
@@ -38,13 +41,17 @@ _RECIPE = (
 
 @dataclass(frozen=True)
 class DeployedModel:
-    """Paths are on the nodes; `sha256` names the weights (or the user's file)."""
+    """Paths are on the nodes; `sha256` names the weights (or the user's file).
+
+    `tag` is what each result record says of the model that made it, worked out here.
+    """
 
     spec: dict[str, Any]
     dataset_on_node: str
     reference_on_node: str
     sha256: str
     offline_accuracy: float
+    tag: str
 
 
 async def deploy(
@@ -59,11 +66,13 @@ async def deploy(
     nodes = {node.name: fleet.on(node) for node in (placement.producer, *placement.brokers)}
     nodes[placement.master.name] = master
     dataset = await _deploy_dataset(nodes.values(), config.dataset)
-    spec, sha256 = await _deploy_model(master, config, display)
+    local = await _local_model(master, config, display)
+    tag = _tag(local, config.dataset)
+    spec, sha256 = await _deploy_model(master, local)
     reference, accuracy = await _deploy_reference(
         master, [fleet.on(node) for node in placement.brokers], spec, sha256, dataset, display
     )
-    return DeployedModel(spec, dataset, reference, sha256, accuracy)
+    return DeployedModel(spec, dataset, reference, sha256, accuracy, tag)
 
 
 def _file_hash(path: Path) -> str:
@@ -117,24 +126,37 @@ def _pack(folder: Path) -> io.BytesIO:
 # --- model ----------------------------------------------------------------------------------
 
 
-async def _deploy_model(
+async def _local_model(
     master: Session, config: StreamingConfiguration, display: Display
-) -> tuple[dict[str, Any], str]:
-    if config.model in ("mlp", "lenet5"):
-        if config.weights is None:
-            local = await _trained(master, config.model, display)
-        else:
-            local = Path(config.weights)
-        weights = await _put_by_hash(master, local)
-        return {"kind": config.model, "weights": weights}, _file_hash(local)
+) -> model_files.ModelSpec:
+    """The model's files on the controller."""
+    if config.model in model_files.SHIPPED:
+        weights = config.weights or str(await _trained(master, config.model, display))
+        return model_files.ModelSpec(config.model, weights)
     source, _, class_name = config.model.rpartition(":")
-    path = await _put_by_hash(master, Path(source))
-    spec: dict[str, Any] = {"kind": "file", "path": path, "class_name": class_name}
-    digest = hashlib.sha256(_file_hash(Path(source)).encode())
-    if config.weights is not None:
-        spec["weights"] = await _put_by_hash(master, Path(config.weights))
-        digest.update(_file_hash(Path(config.weights)).encode())
-    return spec, digest.hexdigest()
+    return model_files.ModelSpec("file", config.weights, source, class_name)
+
+
+async def _deploy_model(
+    master: Session, local: model_files.ModelSpec
+) -> tuple[dict[str, Any], str]:
+    """The spec with paths on the node, and the digest of the files."""
+    files = {name: getattr(local, name) for name in ("path", "weights")}
+    there = {name: Path(path) for name, path in files.items() if path is not None}
+    on_node = {name: await _put_by_hash(master, path) for name, path in there.items()}
+    digests = [_file_hash(path) for path in there.values()]
+    if local.kind in model_files.SHIPPED:
+        return {"kind": local.kind, **on_node}, digests[0]
+    digest = hashlib.sha256("".join([*digests, str(local.class_name)]).encode()).hexdigest()
+    return {"kind": local.kind, "class_name": local.class_name, **on_node}, digest
+
+
+def _tag(local: model_files.ModelSpec, dataset: str) -> str:
+    """What each result record will say of this model."""
+    try:
+        return records.hex_tag(model_files.read(local, image_facts(dataset).image_shape).key)
+    except SpecError as error:
+        raise CellFailure(str(error)) from None
 
 
 async def _put_by_hash(session: Session, local: Path) -> str:

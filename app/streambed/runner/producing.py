@@ -47,8 +47,12 @@ def producer_spec(
     deadline_s: float,
     first_id: int = 0,
     rate_per_s: float | None = None,
+    raw_path: str | None = None,
 ) -> dict[str, Any]:
-    """The spec of program `produce`; `rate_per_s` None sends as fast as the link takes them."""
+    """The spec of program `produce`; `rate_per_s` None sends as fast as the link takes them.
+
+    With `raw_path` acknowledgements of a sample are kept there, on the node.
+    """
     return {
         "bootstrap": placement.bootstrap,
         "topic": topic,
@@ -59,6 +63,7 @@ def producer_spec(
         "rate_per_s": rate_per_s,
         "config": sender_config(config),
         "deadline_s": deadline_s,
+        "raw_path": raw_path,
     }
 
 

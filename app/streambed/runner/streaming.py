@@ -5,7 +5,7 @@ import json
 from streambed.experiment.placement import place
 from streambed.gates import Reading, accounting, contention, driver, trigger
 from streambed.results.files import write_text
-from streambed.runner import figures, producing, provenance, services
+from streambed.runner import figures, producing, proofs, provenance, services
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Outcome, Work
@@ -32,18 +32,17 @@ class StreamingPipeline:
         work.record_facts(provenance.of_model(self._config, model))
         async with services.brokers_running(work.fleet, self._place):
             unshaped_rate_per_s = await self._unshaped_rate(model)
-            cell = StreamingCell(work, self._place, model, self._observed)
+            cell = StreamingCell(work, self._place, model, self._observed, unshaped_rate_per_s)
             await cell.run()
         self._keep()
         work.record_facts(provenance.of_spark(self._config, self._observed.effective["spark"]))
         measures, readings = figures.measures(
-            self._observed,
-            work.directory / "results.npz",
-            unshaped_rate_per_s,
-            self._place.producer.name,
+            self._observed, work.directory, unshaped_rate_per_s, self._place.producer.name
         )
         send_rate_per_s = figures.sending_of(self._observed.produced).rate_per_s
         readings += self._judge(unshaped_rate_per_s, send_rate_per_s)
+        readings += proofs.of_effects(self._observed, self._place, model.tag)
+        readings.append(proofs.of_peace(self._observed, work.directory))
         return Outcome(measures, readings)
 
     def partial(self) -> Outcome:
@@ -88,10 +87,15 @@ class StreamingPipeline:
         readings += accounting.judge(
             produced["sent"], produced["acked"], seen.collected, cell.gates.min_accuracy
         )
+        sending = [
+            batch
+            for batch in seen.batches
+            if produced["first_send_at"] <= batch["started_at"] <= produced["last_send_at"]
+        ]
         readings.append(
             trigger.acts(
-                [b["started_at"] for b in seen.batches],
-                [b["execution_s"] for b in seen.batches],
+                [b["started_at"] for b in sending],
+                [b["execution_s"] for b in sending],
                 self._config.trigger_s,
             )
         )
@@ -108,5 +112,4 @@ class StreamingPipeline:
     @property
     def _fills_link(self) -> bool:
         """Closed mode, uncompressed: the link alone should set the pace."""
-        config = self._config
-        return config.offered_rate_images_per_s is None and config.compression == "none"
+        return not self._config.open_mode and self._config.compression == "none"

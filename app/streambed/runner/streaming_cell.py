@@ -8,22 +8,24 @@ what is measured. Completion is a count, never a wait for some time.
 import asyncio
 import contextlib
 import functools
+import json
 import time
+from dataclasses import asdict
 
-from streambed import link
 from streambed.experiment.estimate import UNSHAPED_IMAGES_PER_S
-from streambed.experiment.length import arrival_images_per_s
+from streambed.experiment.length import arrival_images_per_s, images_at
 from streambed.experiment.placement import Placement
-from streambed.gates import contention
+from streambed.gates import contention, disturbance
 from streambed.gates import goodput as goodputs
 from streambed.gates.reading import failed_reasons
-from streambed.runner import sampling, shaping, topics
-from streambed.runner.failure import CellFailure
+from streambed.results.files import write_text
+from streambed.runner import completion, rates, sampling, shaping, topics
 from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Work
 from streambed.runner.producing import producer_spec
 from streambed.runner.program import Event, Program
+from streambed.runner.rate_search import RateSearch
 from streambed.runner.sweep import RUN_DIR
 
 PRIME_FIRST_ID = 1 << 62
@@ -35,14 +37,18 @@ _STOP_TIMEOUT_S = 60.0
 # A cell may take this many times as long as the link needs, before it is given up.
 _PATIENCE = 4.0
 _PATIENCE_FLOOR_S = 60.0
-_FETCH_GRACE_S = 10.0
 
 
 class StreamingCell:
     """The steps of one cell; `observed` holds what came so far, also when the cell failed."""
 
     def __init__(
-        self, work: Work, placement: Placement, model: DeployedModel, observed: Observed
+        self,
+        work: Work,
+        placement: Placement,
+        model: DeployedModel,
+        observed: Observed,
+        unshaped_rate_per_s: float,
     ) -> None:
         self.observed = observed
         self._fleet = work.fleet
@@ -50,6 +56,7 @@ class StreamingCell:
         self._cell = work.cell
         self._config = work.cell.streaming
         self._model = model
+        self._unshaped_rate_per_s = unshaped_rate_per_s
         self._name = name = work.name
         self._raw = work.directory
         self._display = work.display
@@ -72,21 +79,32 @@ class StreamingCell:
                 topics.existing(self._broker, self._place.bootstrap, (self._images, self._results))
             )
             self._display.stage("starting Spark")
-            collect = await stack.enter_async_context(self._collector())
+            collect = await stack.enter_async_context(self._collector(self._cell.images or 1))
             classify = await stack.enter_async_context(self._classifier())
             await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
             self.observed.submitted_at = submitted["at"]
-            await classify.until("ready", timeout_s=_START_TIMEOUT_S)
+            self.observed.ready = await classify.until("ready", timeout_s=_START_TIMEOUT_S)
             await self._warm_up(collect, classify)
             await self._shape_and_measure("before")
+            if self._config.sustainable_share is None:
+                assert self._cell.images is not None
+                self.observed.images = self._cell.images
+                self.observed.rate_per_s = self._config.offered_rate_images_per_s
+            else:
+                await self._search(self._config.sustainable_share, classify)
+                collect.command("finish")
+                await collect.end(timeout_s=_STOP_TIMEOUT_S)
+                another = self._collector(self.observed.images, from_end=True)
+                collect = await stack.enter_async_context(another)
+                await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             async with sampling.sampled(self._fleet, self._raw):
                 await self._measured_phase(collect, classify)
             await self._shape_and_measure("after")
             await self._finish(collect, classify)
 
-    def _collector(self) -> Program:
-        warm_up = {"first": PRIME_FIRST_ID, "count": self._warm_up_images}
+    def _collector(self, images: int, *, from_end: bool = False) -> Program:
+        warm_up = {"first": PRIME_FIRST_ID, "count": self._uncounted_images}
         return Program(
             self._broker,
             "collect",
@@ -94,13 +112,15 @@ class StreamingCell:
                 "bootstrap": self._place.bootstrap,
                 "result_topic": self._results["name"],
                 "first_id": 0,
-                "count": self._cell.images,
+                "count": images,
+                "from_end": from_end,
                 "warm_up": [warm_up],
                 "reference": self._model.reference_on_node,
                 "dataset": self._model.dataset_on_node,
                 "raw_path": f"{RUN_DIR}/{self._name}.npz",
+                "image_topic": self._images["name"],
             },
-            lambda event: self._display.images(event.get("unique", 0), self._cell.images),
+            lambda event: self._display.images(event.get("unique", 0), images),
         )
 
     def _classifier(self) -> Program:
@@ -116,14 +136,18 @@ class StreamingCell:
                 "model": self._model.spec,
                 "dataset": self._model.dataset_on_node,
                 "trigger_s": self._config.trigger_s,
-                "partitions": self._config.partitions,
                 "executors": len(self._place.workers),
                 "run_dir": f"{RUN_DIR}/{self._name}",
             },
         )
 
     def _producer(
-        self, first_id: int, count: int, deadline_s: float, rate_per_s: float | None
+        self,
+        first_id: int,
+        count: int,
+        deadline_s: float,
+        rate_per_s: float | None,
+        raw_path: str | None = None,
     ) -> Program:
         spec = producer_spec(
             self._config,
@@ -134,6 +158,7 @@ class StreamingCell:
             count=count,
             deadline_s=deadline_s,
             rate_per_s=rate_per_s,
+            raw_path=raw_path,
         )
         return Program(self._client, "produce", spec)
 
@@ -158,7 +183,7 @@ class StreamingCell:
                     timeout_s=patience_s,
                 )
             )
-            event = await _unless_ended(seen, classify)
+            event = await completion.unless_ended(seen, classify)
             if self.observed.first_result_at is None:
                 self.observed.first_result_at = event["first_result_at"]
 
@@ -173,8 +198,29 @@ class StreamingCell:
         return [phase for phase in phases if phase[0]]
 
     @property
-    def _warm_up_images(self) -> int:
-        return sum(count for count, _ in self._warm_up_phases())
+    def _uncounted_images(self) -> int:
+        """Images of the warm-up and of the search, as far as it has come."""
+        found = self.observed.found
+        searched = 0 if found is None else found.images
+        return sum(count for count, _ in self._warm_up_phases()) + searched
+
+    async def _search(self, share: float, classify: Program) -> None:
+        """Find the sustainable rate; what the cell offers follows from it."""
+        searching = RateSearch(self._producer, classify, self._config.trigger_s, self._display)
+        sent = self._uncounted_images
+        highest = rates.ceiling(
+            self._config, self._cell.payload_bytes, self.observed.goodput, self._unshaped_rate_per_s
+        )
+        try:
+            found = await searching.run(PRIME_FIRST_ID + sent, sent, highest)
+        finally:
+            evidence = {"ceiling": asdict(highest), "probes": [asdict(p) for p in searching.probes]}
+            write_text(self._raw / "search.json", json.dumps(evidence, indent=1) + "\n")
+        self.observed.found = found
+        rate = share * found.rate_per_s
+        self.observed.rate_per_s = rate
+        images = self._cell.images or images_at(rate, self._config, self._cell.warm_up)
+        self.observed.images = images
 
     async def _shape_and_measure(self, when: str) -> None:
         bandwidth = self._config.bandwidth_mbit_per_s
@@ -206,61 +252,34 @@ class StreamingCell:
             self.observed.readings.append(await goodputs.management_is_unshaped(self._client))
 
     async def _measured_phase(self, collect: Program, classify: Program) -> None:
-        count = self._cell.images
-        patience_s = _PATIENCE * self._sending_s() + _PATIENCE_FLOOR_S
+        count, rate = self.observed.images, self.observed.rate_per_s
+        config, payload_bytes = self._config, self._cell.payload_bytes
+        sending_s = rates.sending_s(config, payload_bytes, count, rate)
+        patience_s = _PATIENCE * sending_s + _PATIENCE_FLOOR_S
+        closed = rates.closed_mode_rate_per_s(config, payload_bytes, self.observed.goodput)
+        lives_before = await disturbance.read(self._fleet.all())
         cpu_before = await contention.read(self._fleet.all())
         began = time.monotonic()
         self._display.stage("classifying")
-        rate = self._config.offered_rate_images_per_s
-        async with self._producer(0, count, patience_s, rate) as produce:
+        acks = None if rate is None else f"{RUN_DIR}/{self._name}-acks.npz"
+        async with self._producer(0, count, patience_s, rate or closed, acks) as produce:
             done = asyncio.create_task(produce.until("done", timeout_s=patience_s))
-            self.observed.produced = await _unless_ended(done, classify, collect)
+            self.observed.produced = await completion.unless_ended(done, classify, collect)
             await produce.end(timeout_s=_STOP_TIMEOUT_S)
-        await self._until_complete(collect, classify, patience_s)
+        read = self.observed.produced["acked"] + self._uncounted_images
+        await completion.until_complete(collect, classify, read, patience_s)
         took_s = time.monotonic() - began
         cpu_after = await contention.read(self._fleet.all())
         self.observed.taken = contention.taken(cpu_before, cpu_after, took_s)
-
-    async def _until_complete(self, collect: Program, classify: Program, patience_s: float) -> None:
-        """Until every id has a result, or Spark has read every image and one is still missing."""
-        expected = self.observed.produced["acked"] + self._warm_up_images
-
-        def all_read() -> Event | None:
-            read = sum(e["rows"] for e in classify.events if e.get("event") == "batch")
-            return {"rows": read} if read >= expected else None
-
-        complete = asyncio.create_task(collect.until("complete", timeout_s=patience_s))
-        read = asyncio.create_task(
-            classify.until_true(all_read, what=f"{expected} images read", timeout_s=patience_s)
-        )
-        try:
-            await asyncio.wait([complete, read], return_when=asyncio.FIRST_COMPLETED)
-            if not complete.done():
-                read.result()
-                # All results are appended by now: what the collector has yet to fetch is seconds.
-                await asyncio.wait([complete], timeout=_FETCH_GRACE_S)
-            if complete.done():
-                complete.result()
-        finally:
-            for task in (complete, read):
-                task.cancel()
-            await asyncio.gather(complete, read, return_exceptions=True)
-
-    def _sending_s(self) -> float:
-        """How long the link or the offered rate needs for the cell's images."""
-        times = [self._cell.images / UNSHAPED_IMAGES_PER_S]
-        config = self._config
-        if config.bandwidth_mbit_per_s is not None:
-            expected = link.expected_goodput_bit_per_s(config.bandwidth_mbit_per_s * 1e6, 1500)
-            times.append(self._cell.images * self._cell.payload_bytes * 8 / expected)
-        if config.offered_rate_images_per_s is not None:
-            times.append(self._cell.images / config.offered_rate_images_per_s)
-        return max(times)
+        self.observed.lives = (lives_before, await disturbance.read(self._fleet.all()))
+        if acks is not None:
+            await self._client.get(acks, self._raw / "acks.npz")
 
     async def _finish(self, collect: Program, classify: Program) -> None:
         self._display.stage("collecting")
         classify.command("stop")
         stopped = await classify.until("done", timeout_s=_STOP_TIMEOUT_S)
+        self.observed.stopped = stopped
         self.observed.effective = {
             "spark": stopped["effective_conf"],
             "source": stopped["source_options"],
@@ -277,20 +296,3 @@ def _warmed_up(collect: Program, count: int) -> Event | None:
     """The collector's newest count, once it has seen `count` warm-up images."""
     newest = collect.last("progress")
     return newest if newest is not None and newest["warm_up"] >= count else None
-
-
-async def _unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Event:
-    """Wait for `waiting`, but not on when one of the other programs ends before it."""
-    watchers = [asyncio.create_task(program.ended(), name=program.name) for program in others]
-    try:
-        await asyncio.wait([waiting, *watchers], return_when=asyncio.FIRST_COMPLETED)
-        if waiting.done():
-            return waiting.result()
-        for watcher in watchers:
-            if watcher.done():
-                raise CellFailure(watcher.result())
-        raise AssertionError("asyncio.wait returned with nothing done")
-    finally:
-        for task in (waiting, *watchers):
-            task.cancel()
-        await asyncio.gather(waiting, *watchers, return_exceptions=True)

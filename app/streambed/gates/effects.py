@@ -1,0 +1,148 @@
+"""Gate 6: each factor of a cell is proved to have acted, by what was read back.
+
+The trigger has `trigger.py`, the bandwidth `goodput.py`. Every reading here compares what a part of
+the pipeline itself reported with what the cell asked for.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from streambed.gates.reading import Reading
+
+RATE_TOLERANCE = 0.01
+"""A constant rate was offered when the images were sent at it within this part."""
+
+UNCOMPRESSED = 0.98
+"""Stored bytes per byte of payload and key: a log without compression holds no fewer than this."""
+
+
+def broker_acts(
+    expected: Collection[str],
+    *,
+    producer: Collection[str],
+    spark: Collection[str],
+    stored_bytes: Mapping[str, Mapping[str, int]],
+) -> Reading:
+    """`broker_on`: the brokers of that side led the image topic, served Spark, and hold the images.
+
+    Args:
+        expected: host:port of the brokers that the cell's placement names.
+        producer: leaders of the image topic's partitions, as the producer's client saw them.
+        spark: the bootstrap servers in effect in Spark's source.
+        stored_bytes: broker → partition → bytes of the image topic, as the brokers said.
+    """
+    holding = {broker for broker, sizes in stored_bytes.items() if sum(sizes.values())}
+    seen = {"producer": set(producer), "spark": set(spark), "holding": holding}
+    wanted = set(expected)
+    return Reading(
+        gate="broker_acts",
+        ok=bool(producer) and bool(holding) and all(found <= wanted for found in seen.values()),
+        measured="; ".join(f"{who}: {_words(found)}" for who, found in seen.items()),
+        expected=f"none but {_words(wanted)}",
+    )
+
+
+def producer_acts(asked: str, client: str) -> Reading:
+    """`producer`: the library that sent the images, as it named itself."""
+    return Reading(
+        gate="producer_acts",
+        ok=client.split(" ", maxsplit=1)[0] == asked,
+        measured=client,
+        expected=asked,
+    )
+
+
+def partitions_act(
+    asked: int, producer: int, batches: Iterable[Mapping[str, Any]], images: int
+) -> Reading:
+    """`partitions`: what the producer's client saw, and those that Spark read images from.
+
+    Args:
+        asked: partitions of the image topic.
+        producer: partitions the producer spread its images over.
+        batches: the classifier's `batch` events.
+        images: how many were sent; few images may leave partitions empty.
+    """
+    read: set[str] = set()
+    for batch in batches:
+        ends = batch.get("end_offsets") or {}
+        read |= {partition for partition, offset in ends.items() if offset}
+    # Blocks of at most 128 / partitions images take turns.
+    filled = len(read) == asked or (images < 128 * asked and 0 < len(read) <= asked)
+    return Reading(
+        gate="partitions_act",
+        ok=producer == asked and filled,
+        measured=f"{producer} written, {len(read)} read",
+        expected=f"{asked} written and read",
+    )
+
+
+def compression_acts(
+    codec: str, stored_bytes: Mapping[str, Mapping[str, int]], images: int, image_bytes: int
+) -> Reading:
+    """`compression`: bytes the brokers stored per byte that the producer was given.
+
+    Args:
+        codec: what the cell asked for; `none` is a codec that saves nothing.
+        stored_bytes: broker → partition → bytes; each replica holds every image.
+        images: records in the topic, those of the warm-up included.
+        image_bytes: payload and key of one.
+    """
+    stored = sum(size for sizes in stored_bytes.values() for size in sizes.values())
+    ratio = stored / (images * image_bytes * _replicas(stored_bytes)) if images else 0.0
+    saves = codec != "none"
+    return Reading(
+        gate="compression_acts",
+        ok=0 < ratio < UNCOMPRESSED if saves else ratio >= UNCOMPRESSED,
+        measured=round(ratio, 4),
+        expected=f"{'below' if saves else 'at least'} {UNCOMPRESSED:g} bytes stored per byte sent "
+        f"({codec})",
+    )
+
+
+def _replicas(stored_bytes: Mapping[str, Mapping[str, int]]) -> float:
+    """Copies of each partition, on average."""
+    partitions = {partition for sizes in stored_bytes.values() for partition in sizes}
+    copies = sum(len(sizes) for sizes in stored_bytes.values())
+    return copies / len(partitions) if partitions else 1.0
+
+
+def offered_rate_acts(asked_per_s: float, images: int, sending_s: float) -> Reading:
+    """`offered_rate`: images sent over the time between the first and the last send."""
+    sent_per_s = (images - 1) / sending_s if sending_s > 0 else 0.0
+    return Reading(
+        gate="offered_rate_acts",
+        ok=abs(sent_per_s / asked_per_s - 1) <= RATE_TOLERANCE,
+        measured=round(sent_per_s, 1),
+        expected=f"{asked_per_s:g} within {RATE_TOLERANCE:.0%}",
+        unit="images/s",
+    )
+
+
+def model_acts(expected: str, reported: Sequence[str]) -> Reading:
+    """`model` and `weights`: the tag of the model in every result record.
+
+    Args:
+        expected: the tag of the model that the cell names, from its files on the controller.
+        reported: tags found in the records of the cell.
+    """
+    return Reading(
+        gate="model_acts",
+        ok=list(reported) == [expected],
+        measured=_words(set(reported)),
+        expected=expected,
+    )
+
+
+def batches_reported(missed: Sequence[int]) -> Reading:
+    """Spark reported every micro-batch; without one its times and offsets would be guessed."""
+    return Reading(
+        gate="batches_reported",
+        ok=not missed,
+        measured=len(missed),
+        expected="0 micro-batches without a report",
+    )
+
+
+def _words(found: Collection[str]) -> str:
+    return ", ".join(sorted(found)) or "none"

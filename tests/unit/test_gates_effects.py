@@ -1,0 +1,119 @@
+"""Gate 6 and the flag `disturbed`: what was asked passes, anything else is seen."""
+
+from typing import Any
+
+import pytest
+
+from streambed.gates import disturbance, effects
+from streambed.gates.reading import Reading, failed_reasons, raised_flags
+
+CLOUD, CLIENT = "10.0.0.12:9092", "10.0.0.11:9092"
+STORED = {CLOUD: {"0": 396_000, "1": 396_000}}
+
+
+def broker(**change: Any) -> Reading:
+    seen: dict[str, Any] = {"producer": [CLOUD], "spark": [CLOUD], "stored_bytes": STORED} | change
+    return effects.broker_acts([CLOUD], **seen)
+
+
+def test_the_broker_that_was_asked_for_passes() -> None:
+    assert broker().ok
+    assert broker(stored_bytes=STORED | {CLIENT: {}}).ok  # it runs, but holds nothing
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"producer": [CLIENT]},
+        {"producer": []},
+        {"spark": [CLOUD, CLIENT]},
+        {"stored_bytes": {CLIENT: {"0": 1}}},
+        {"stored_bytes": {CLOUD: {}}},
+    ],
+)
+def test_another_broker_is_seen(change: dict[str, Any]) -> None:
+    assert not broker(**change).ok
+
+
+def test_another_library_is_seen() -> None:
+    assert effects.producer_acts("kafka-python", "kafka-python 3.0.12").ok
+    assert not effects.producer_acts("kafka-python", "confluent-kafka 2.16.1 (librdkafka 2)").ok
+
+
+def batches(*ends: dict[str, int] | None) -> list[dict[str, Any]]:
+    return [{"end_offsets": end} for end in ends]
+
+
+def test_every_partition_must_be_written_and_read() -> None:
+    both = batches(None, {"0": 10, "1": 0}, {"0": 20, "1": 10})
+    assert effects.partitions_act(2, 2, both, images=1000).ok
+    assert not effects.partitions_act(2, 1, both, images=1000).ok
+    assert not effects.partitions_act(2, 2, batches({"0": 20, "1": 0}), images=1000).ok
+    assert not effects.partitions_act(1, 1, both, images=1000).ok
+    assert effects.partitions_act(16, 16, batches({"0": 5, "1": 5}), images=10).ok
+
+
+def test_a_codec_must_save_bytes_and_none_must_not() -> None:
+    def acts(codec: str, stored: dict[str, dict[str, int]]) -> bool:
+        return effects.compression_acts(codec, stored, images=1000, image_bytes=792).ok
+
+    packed = {CLOUD: {"0": 90_000, "1": 90_000}}
+    assert acts("none", STORED)
+    assert acts("zstd", packed)
+    assert not acts("zstd", STORED)
+    assert not acts("none", packed)
+    assert not acts("lz4", {})
+
+
+def test_replicas_are_not_counted_as_images() -> None:
+    copies = {f"10.0.0.{node}:9092": {"0": 90_000, "1": 90_000} for node in (1, 2, 3)}
+    reading = effects.compression_acts("lz4", copies, images=1000, image_bytes=792)
+    assert reading.measured == pytest.approx(180_000 / 792_000, abs=1e-4)
+
+
+def test_the_offered_rate_is_what_was_sent_within_one_percent() -> None:
+    assert effects.offered_rate_acts(1000, 10_001, 10.0).ok
+    assert not effects.offered_rate_acts(1000, 10_001, 10.2).ok
+    assert not effects.offered_rate_acts(1000, 1, 0.0).ok
+
+
+def test_another_model_or_two_are_seen() -> None:
+    assert effects.model_acts("ab", ["ab"]).ok
+    assert not effects.model_acts("ab", ["cd"]).ok
+    assert not effects.model_acts("ab", ["ab", "cd"]).ok
+    assert not effects.model_acts("ab", []).ok
+
+
+def test_a_batch_without_a_report_fails_the_cell() -> None:
+    assert not failed_reasons([effects.batches_reported([])])
+    assert failed_reasons([effects.batches_reported([4])])
+
+
+SHOWN = """MainPID=17
+NRestarts=0
+Id=kafka.service
+LoadState=loaded
+
+MainPID=0
+NRestarts=0
+Id=spark-master.service
+LoadState=not-found
+"""
+
+
+def test_what_runs_is_read_unit_by_unit() -> None:
+    assert disturbance.parse("cloud", SHOWN) == {"cloud kafka": "process 17, restart 0"}
+
+
+def test_peace_raises_no_flag_and_each_death_does() -> None:
+    before = disturbance.parse("cloud", SHOWN)
+    after = disturbance.parse("cloud", SHOWN.replace("MainPID=17", "MainPID=99"))
+    assert raised_flags([disturbance.judge(before, before, ["0"], ["0"], 0)]) == []
+    deaths = [
+        disturbance.judge(before, after, ["0"], ["0"], 0),
+        disturbance.judge(before, {}, ["0"], ["0"], 0),
+        disturbance.judge(before, before, ["0"], ["1"], 0),
+        disturbance.judge(before, before, ["0"], ["0"], 3),
+    ]
+    for reading in deaths:
+        assert raised_flags([reading]) == ["disturbed"]
