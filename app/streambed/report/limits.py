@@ -89,6 +89,9 @@ def _disturbed(row: Flat) -> Judgement | None:
 
 def _offered(row: Flat) -> Judgement | None:
     offered, rate = row.get("offered_rate_images_per_s"), row.get("image_rate_per_s")
+    share, sustainable = row.get("sustainable_share"), row.get("sustainable_rate_per_s")
+    if share is not None and sustainable is not None:
+        offered = share * sustainable
     if not isinstance(offered, int | float) or rate is None or rate < KEPT_UP * offered:
         return None
     return Judgement(Limit.OFFERED, f"{100 * rate / offered:.1f} % of the offered rate came out")
