@@ -73,10 +73,16 @@ class Display:
         """Results seen of the images of this cell."""
         self._progress.update(self._images, completed=done, total=total)
 
-    def outcome(self, text: str, estimate_s: float) -> None:
-        """The cell is over; `estimate_s` is what the plan had said it takes."""
-        self._finished += 1
+    def outcome(self, text: str, estimate_s: float, *, again: bool = False) -> None:
+        """An attempt is over; `estimate_s` is what the plan had said it takes.
+
+        With `again` the cell is not: it is repeated, and takes that time once more.
+        """
         self._finished_estimate_s += estimate_s
+        if again:
+            self._estimated_s += estimate_s
+        else:
+            self._finished += 1
         self._progress.update(self._images, visible=False)
         self._progress.update(self._run, completed=self._finished)
         err.print(f"    {text}")

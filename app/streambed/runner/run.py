@@ -95,9 +95,10 @@ class Runner:
             display.cell(execution.cell.label)
             row, lost = await self._attempt(fleet, attempt, display)
             self._writer.append(row)
-            display.outcome(_in_words(row), cell_s(execution.cell))
             contended = Flag.CONTENDED in row.flags
-            if lost or not contended or number == _ATTEMPTS_WHEN_CONTENDED:
+            again = contended and not lost and number < _ATTEMPTS_WHEN_CONTENDED
+            display.outcome(_in_words(row), cell_s(execution.cell), again=again)
+            if not again:
                 return lost
             warn("others took the processors while this cell ran: it is repeated")
         return False
