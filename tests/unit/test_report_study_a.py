@@ -112,6 +112,11 @@ def test_a_stray_result_does_not_silence_the_statement(tmp_path: Path) -> None:
     assert "from 20 Mbit/s to 100 Mbit/s (44 of 45 results)" in found.statement
     assert found.map[1][1][0] == Square("processing 2, not shown 1", "mixed")
     assert ("flags", "contended 1, of 54 results") in found.evidence
+    for row in rows:
+        if row["bandwidth_mbit_per_s"] == 20 and row["trigger_s"] * row["repeat"] <= 3:
+            row["flags"] = ["contended"]
+    (found,) = findings(ReportData((stray,), tuple(rows)))
+    assert "results differ in what limits at 20 Mbit/s (9 results)" in found.statement
 
 
 def test_the_headline_tells_the_modes_apart(run: Run) -> None:

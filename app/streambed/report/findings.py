@@ -102,7 +102,7 @@ def _statement(data: ReportData, rows: list[Flat], bandwidths: Sequence[Any]) ->
         words = _CLAUSES[limit] if agreed else _MIXED
         if not clauses or clauses[-1].words != words:
             clauses.append(_Clause(words))
-        clauses[-1].add(bandwidth, count if agreed else len(here), len(here))
+        clauses[-1].add(bandwidth, count, len(here))
     text = "; ".join(
         clause.text(_reach(data, clause.bandwidths) if len(clauses) > 1 else "")
         for clause in clauses
@@ -123,7 +123,9 @@ class _Clause:
         self.total += total
 
     def text(self, reach: str) -> str:
-        count = f"{self.agreed} of {self.total} results" if self.total > 1 else "one result"
+        count = "one result" if self.total == 1 else f"{self.total} results"
+        if self.total > 1 and self.words != _MIXED:
+            count = f"{self.agreed} of {count}"
         return f"{self.words}{' ' if reach else ''}{reach} ({count})"
 
 
