@@ -92,13 +92,7 @@ class StreamingPipeline:
             for batch in seen.batches
             if produced["first_send_at"] <= batch["started_at"] <= produced["last_send_at"]
         ]
-        readings.append(
-            trigger.acts(
-                [b["started_at"] for b in sending],
-                [b["execution_s"] for b in sending],
-                self._config.trigger_s,
-            )
-        )
+        readings.append(trigger.judge(sending, self._config.trigger_s))
         readings.append(
             driver.headroom(unshaped_rate_per_s, send_rate_per_s, cell.gates.driver_headroom)
         )
