@@ -116,7 +116,7 @@ def test_one_call_sees_all_batches_of_a_task(tmp_path: Path) -> None:
 def test_a_call_may_be_larger_than_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "RECORD_IMAGES", 4)
+    monkeypatch.setattr(records, "MOST_IMAGES", 4)
     found = results(counting(tmp_path), iter([arrow_batch(10)]), Way(calls="one_per_batch"))
     assert [len(record) for record in found] == [4, 4, 2]
     assert {int(label) for record in found for label in record.labels} == {1}

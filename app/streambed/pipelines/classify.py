@@ -60,7 +60,7 @@ class ClassifySpec:
     executor_memory: str = "768m"
     driver_memory: str = "640m"
     max_offsets_per_trigger: int | None = None
-    arrow_batch_images: int = 2000
+    arrow_batch_images: int = way.CHUNK_IMAGES
     async_progress: bool = True
     driver_port: int = 7001
     driver_block_port: int = 7002

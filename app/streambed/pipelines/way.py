@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 ARROW, ROWS = "arrow", "rows"
 CHUNKED, ONE_PER_BATCH = "chunked", "one_per_batch"
+CHUNK_IMAGES = 2000
 BACKLOG, INTERVAL = "backlog", "interval"
 LEAN, PLAIN = "lean", "plain"
 
@@ -14,7 +15,7 @@ class Way:
 
     conversion: str = ARROW
     calls: str = CHUNKED
-    chunk_images: int = 2000
+    chunk_images: int = CHUNK_IMAGES
 
     @property
     def one_call(self) -> bool:

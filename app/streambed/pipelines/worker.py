@@ -15,8 +15,6 @@ from streambed.pipelines.way import Way
 
 RESULT_SCHEMA = "value binary"
 COLUMNS = ("key", "value", "partition", "offset", "timestamp")
-RECORD_IMAGES = 40_000
-"""Most images of one result record: 0.8 MB, within Kafka's own limit of 1 MiB for a message."""
 
 
 def images_of(column: Any, image_bytes: int) -> npt.NDArray[np.uint8]:
@@ -85,8 +83,8 @@ def classify(
         raise ValueError(
             f"predict gave shape {labels.shape} for {count} images; allowed: one label each"
         )
-    for begin in range(0, count, RECORD_IMAGES):
-        part = slice(begin, min(begin + RECORD_IMAGES, count))
+    for begin in range(0, count, records.MOST_IMAGES):
+        part = slice(begin, min(begin + records.MOST_IMAGES, count))
         partition, offset = images.partition[part], images.offset[part]
         one_partition = bool((partition == partition[0]).all())
         yield records.Record(

@@ -42,6 +42,7 @@ class StreamingPipeline:
         send_rate_per_s = figures.sending_of(self._observed.produced).rate_per_s
         readings += self._judge(unshaped_rate_per_s, send_rate_per_s)
         readings += proofs.of_effects(self._observed, self._place, model.tag)
+        readings.append(proofs.of_calls(self._observed, work.directory))
         readings.append(proofs.of_peace(self._observed, work.directory))
         return Outcome(measures, readings)
 
