@@ -1,5 +1,6 @@
 """The first experiment on a real bed: every cell counts, and a kill loses nothing."""
 
+import itertools
 import json
 import os
 import signal
@@ -123,9 +124,35 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
     facts = json.loads(path.read_text())["facts"]
     assert facts["nodes"][bed.name]["cloud"]["cpu_quota"] == pytest.approx(1.6)
     assert facts["versions"][bed.name]["cloud"]["packages"]["chainer"] == "7.8.1"
-    assert facts["effective"]["spark, engineered"]["spark.sql.adaptive.enabled"] == "false"
+    assert facts["effective"]["spark, lean settings"]["spark.sql.adaptive.enabled"] == "false"
     key = Path(bed.inventory.node("client").key_file or "").read_text()
     assert key.splitlines()[1] not in path.read_text()
+
+
+def test_the_published_design_cuts_a_batch_at_every_trigger(bed: Bed, tmp_path: Path) -> None:
+    options = ("-i", bed.path, "--results", str(tmp_path), *QUICK, "--set", "mode=as_published")
+    streambed("run", "small", *options)
+    (row,) = rows(tmp_path, "small")
+    assert row["status"] == "ok", row["reason"]
+    assert (row["producer"], row["partitions"]) == ("kafka-python", 1)
+    assert (row["batching"], row["conversion"]) == ("interval", "rows")
+    assert row["gates"]["trigger_acts"]["ok"]
+    assert row["queue_max_s"] >= 0
+    (events,) = tmp_path.glob("small-*/raw/*/events.json")
+    batches = json.loads(events.read_text())["batches"]
+    assert all(batch["due_at"] % 1 == 0 for batch in batches)
+    for batch, later in itertools.pairwise(batches):
+        assert batch["end_offsets"] == later["start_offsets"]
+        assert later["started_at"] >= batch["finished_at"]
+
+
+def test_one_factor_of_a_mode_can_be_swapped(bed: Bed, tmp_path: Path) -> None:
+    options = ("-i", bed.path, "--results", str(tmp_path), *QUICK, "--set", "swap=conversion")
+    streambed("run", "small", *options)
+    (row,) = rows(tmp_path, "small")
+    assert row["status"] == "ok", row["reason"]
+    assert (row["conversion"], row["batching"], row["partitions"]) == ("rows", "backlog", 2)
+    assert row["queue_max_s"] is None
 
 
 def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from streambed import paths
 
 # A short cell with a link that leaves the machine idle.
 CELL = ("--set", "bandwidth=10 Mbit/s")
-CLASSIFY = "/opt/streambed/app/streambed/pipelines/classify.py"
+BACKLOG = "/opt/streambed/app/streambed/pipelines/backlog.py"
 
 
 def _sabotaged(
@@ -148,11 +148,11 @@ def test_a_swapped_label_is_seen_against_the_offline_reference(bed: Bed, tmp_pat
 @pytest.fixture
 def deaf_to_the_trigger(bed: Bed) -> Iterator[None]:
     """A classifier on the node that fires five times as often as it is told."""
-    bed.root("cloud", f"cp --preserve=all {CLASSIFY} /root/classify.py")
-    bed.root("cloud", f"sed -i 's/spec.trigger_s \\* 1000/spec.trigger_s * 200/' {CLASSIFY}")
-    assert "* 200" in bed.root("cloud", f"cat {CLASSIFY}")
+    bed.root("cloud", f"cp --preserve=all {BACKLOG} /root/backlog.py")
+    bed.root("cloud", f"sed -i 's/trigger_s \\* 1000/trigger_s * 200/' {BACKLOG}")
+    assert "* 200" in bed.root("cloud", f"cat {BACKLOG}")
     yield
-    bed.root("cloud", f"cp --preserve=all /root/classify.py {CLASSIFY}; rm /root/classify.py")
+    bed.root("cloud", f"cp --preserve=all /root/backlog.py {BACKLOG}; rm /root/backlog.py")
 
 
 @pytest.mark.usefixtures("deaf_to_the_trigger")

@@ -92,6 +92,14 @@ def test_an_offered_rate_sets_the_length_when_the_link_is_faster() -> None:
     assert images_of(config, warm_up, 784) == 50 * (2 + 8 + 2 + 2)
 
 
+def test_a_slow_client_library_sets_the_length_on_the_cores_that_it_has() -> None:
+    config = StreamingConfiguration(mode="as_published", bandwidth_mbit_per_s=100.0)
+    warm_up = WarmUp.model_validate({"triggers": 2, "drain": "2 s"})
+    whole, less, more = (images_of(config, warm_up, 784, cpus) for cpus in (None, 0.4, 4.0))
+    assert whole == more == 10_000 * (2 + 8 + 2 + 2)
+    assert less == 4_000 * (2 + 8 + 2 + 2)
+
+
 def test_a_written_duration_is_what_a_cell_sends() -> None:
     cell = cells(load("small", Overrides(duration="60 s")))[0]
     assert cell.images == pytest.approx(60 * link_images_per_s(10, 784), abs=1)

@@ -117,3 +117,14 @@ def test_peace_raises_no_flag_and_each_death_does() -> None:
     ]
     for reading in deaths:
         assert raised_flags([reading]) == ["disturbed"]
+
+
+def test_calls_are_told_by_their_records() -> None:
+    chunks = [(0, 0, 2000), (0, 0, 17), (0, 1, 2000)]
+    assert effects.calls_act("chunked", chunks).ok
+    assert not effects.calls_act("chunked", [*chunks, (1, 0, 2001)]).ok
+    assert not effects.calls_act("one_per_batch", chunks).ok
+    # 40,000 images fit a message; a larger call leaves more records.
+    assert effects.calls_act("one_per_batch", [(0, 0, 40_000), (0, 0, 5), (0, 1, 9)]).ok
+    for calls in ("chunked", "one_per_batch"):
+        assert not effects.calls_act(calls, []).ok

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from streambed.results.measure import (
+    busy_image_rate_per_s,
     image_rate_per_s,
     link_utilisation,
     makespan_image_rate_per_s,
     micro_batch_times,
+    queue_max_s,
     streaming_measures,
 )
 from streambed.results.samples import Appends, Batches, Sending
@@ -123,6 +125,95 @@ def test_batches_that_outlast_a_short_trigger_but_keep_up_are_no_backlog() -> No
     assert back_to_back_at(growing, 100, 0.1) is None
 
 
+def queueing(
+    triggers: int, rate: int, capacity: int, *, overhead_s: float = 0.1, slow_first_s: float = 0.0
+) -> Batches:
+    """A batch per tick with what arrived in its second, worked off one after the other."""
+    starts, executions, queued, free_at = [], [], [], 0.0
+    for tick in range(1, triggers + 1):
+        start = max(float(tick), free_at)
+        execution = overhead_s + rate / capacity + (slow_first_s if tick == 1 else 0.0)
+        starts.append(EPOCH + start)
+        executions.append(execution)
+        queued.append(start - tick)
+        free_at = start + execution
+    return Batches(
+        np.array(starts),
+        np.array(executions),
+        np.full(triggers, rate, np.int64),
+        np.array(queued),
+    )
+
+
+def lumps(done: Batches) -> Appends:
+    """Results of a batch in one record, as it ends."""
+    return Appends(done.ended_at_s - 0.001, done.rows)
+
+
+def test_a_saturated_cell_that_sends_long_enough_is_measured_while_it_sends() -> None:
+    done = queueing(30, 3000, 1000, overhead_s=0.0)
+    window = window_of(done, sending(0, 30, 90_000))
+    # The batch that started at 28 s ends at 31 s.
+    assert (window.start_s - EPOCH, window.end_s - EPOCH) == (4.0, 31.0)
+
+
+@pytest.mark.parametrize(("triggers", "ratio"), [(6, 3.0), (8, 3.3), (11, 1.7), (60, 1.3)])
+def test_a_queue_that_grows_shows_the_capacity_beyond_the_last_send(
+    triggers: int, ratio: float
+) -> None:
+    done = queueing(triggers, int(1000 * ratio), 1000, overhead_s=0.0)
+    window = window_of(done, sending(0, triggers, triggers * int(1000 * ratio)))
+    assert not window.drained
+    assert window.end_s - EPOCH > triggers
+    rate = image_rate_per_s(lumps(done), window)
+    assert rate == pytest.approx(1000, rel=1.1 / window.triggers)
+    assert busy_image_rate_per_s(done, window) == pytest.approx(1000)
+    waited_s = queue_max_s(done, window)
+    assert waited_s is not None
+    assert waited_s > 2
+
+
+def test_the_last_part_of_an_interval_is_not_a_full_batch() -> None:
+    done = queueing(6, 3000, 1000, overhead_s=0.0)
+    rest = Batches(
+        np.append(done.started_at_s, done.ended_at_s[-1]),
+        np.append(done.execution_s, 30.0),
+        np.append(done.rows, 100),
+        np.append(done.queued_s if done.queued_s is not None else [], 30.0),
+    )
+    sent = sending(0, 6.1, 18_100)
+    assert window_of(rest, sent) == window_of(done, sent)
+
+
+def test_batches_on_time_are_measured_while_the_producer_sends() -> None:
+    window = window_of(queueing(20, 1000, 2000), sending(0, 20.2, 20_200))
+    assert window.drained
+    assert (window.start_s - EPOCH, window.end_s - EPOCH) == (3.0, 20.0)
+
+
+def test_a_wait_of_a_whole_trigger_is_not_on_time() -> None:
+    """It started on a boundary, but on the one after its own."""
+    done = queueing(12, 1000, 1000, overhead_s=0.0, slow_first_s=1.0)
+    assert done.queued_s is not None
+    assert set(done.queued_s[1:]) == {1.0}
+    assert not window_of(done, sending(0, 12, 12_000)).drained
+
+
+def test_a_queue_that_is_being_worked_off_is_too_short() -> None:
+    with pytest.raises(TooShort, match="waited"):
+        window_of(
+            queueing(14, 1000, 1500, overhead_s=0.0, slow_first_s=8.0), sending(0, 14.5, 14_500)
+        )
+
+
+def test_batches_of_events_know_their_queue_only_when_they_were_cut() -> None:
+    event = {"started_at": 103.5, "execution_s": 1.0, "rows": 5}
+    assert Batches.of_events([event]).queued_s is None
+    queued = Batches.of_events([{**event, "due_at": 101.0}]).queued_s
+    assert queued is not None
+    assert list(queued) == [2.5]
+
+
 def test_a_backlog_still_being_worked_off_is_too_short() -> None:
     done = batches((0, 10, 100), (10, 8, 10_000), (18, 6, 8000), (24, 4, 6000))
     with pytest.raises(TooShort, match="worked off"):
@@ -232,6 +323,8 @@ def test_the_figures_of_a_cell_come_together() -> None:
     assert measures.image_rate_per_s == pytest.approx(1000)
     assert measures.link_utilisation == pytest.approx(0.9724, abs=1e-3)
     assert measures.micro_batch_mean_s == pytest.approx(0.6)
+    assert measures.busy_image_rate_per_s == pytest.approx(1000 / 0.6)
+    assert measures.queue_max_s is None
     assert measures.window_triggers == window.triggers == 12
     assert measures.warm_up_s == pytest.approx(3.2)
     assert measures.send_rate_per_s == pytest.approx(1000)

@@ -5,10 +5,12 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from streambed import inventory
 from streambed.errors import StreambedError
 from streambed.experiment.content import canonical, image_facts
 from streambed.experiment.experiment import Experiment
-from streambed.experiment.factors import Configuration, StreamingConfiguration, by_field
+from streambed.experiment.factor import Configuration
+from streambed.experiment.factors import StreamingConfiguration, by_field
 from streambed.experiment.length import images_of
 from streambed.experiment.levels import Value
 from streambed.experiment.schema import Gates, WarmUp
@@ -30,6 +32,8 @@ class Cell:
     payload_bytes: int
     bed: str
     """The inventory, as `inventory.load` takes it."""
+    producer_cpus: float | None
+    """CPU quota of the node that produces; None when it has none, or nothing depends on it."""
     warm_up: WarmUp
     gates: Gates
     label: str
@@ -114,14 +118,26 @@ def config_hash(experiment_cells: tuple[Cell, ...]) -> str:
 def _cell(experiment: Experiment, config: Configuration) -> Cell:
     dataset = getattr(config, "dataset", "mnist")
     payload_bytes = image_facts(str(dataset)).payload_bytes
+    bed = experiment.bed_of(config)
+    cpus = _producer_cpus(config, bed)
     searches = isinstance(config, StreamingConfiguration) and config.sustainable_share is not None
-    images = config.images if searches else images_of(config, experiment.warm_up, payload_bytes)
+    images = config.images
+    if not searches:
+        images = images_of(config, experiment.warm_up, payload_bytes, cpus)
     shown = [factor.show(getattr(config, factor.field)) for factor in experiment.varied]
     return Cell(
         config=replace(config, images=images),
         payload_bytes=payload_bytes,
-        bed=experiment.bed_of(config),
+        bed=bed,
+        producer_cpus=cpus,
         warm_up=experiment.warm_up,
         gates=experiment.gates,
         label=", ".join(shown) or experiment.name,
     )
+
+
+def _producer_cpus(config: Configuration, bed: str) -> float | None:
+    if not isinstance(config, StreamingConfiguration) or config.producer != "kafka-python":
+        return None
+    producers = inventory.load(bed).group("clients")
+    return producers[0].cpus if producers else None

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 from streambed.experiment.cells import Cell
-from streambed.experiment.length import arrival_images_per_s, sending_time_s
+from streambed.experiment.length import (
+    arrival_images_per_s,
+    producer_images_per_s,
+    sending_time_s,
+)
 from streambed.experiment.order import Execution
 
 BED_UP_S = 40.0
@@ -17,6 +21,12 @@ PRIME_IMAGES_PER_S = 8_000.0
 
 UNSHAPED_IMAGES_PER_S = 20_000.0
 """What two cores classify when nothing shapes the link (facts.md: 21,000 in a quota of 1.6)."""
+
+ROWS_IMAGES_PER_S = 5_000.0
+"""What they classify with `conversion: rows`, in batches of a second."""
+
+KAFKA_PYTHON_SHARE = 0.65
+"""What kafka-python sends, of the bound that length.py gives it."""
 
 GATE_SETTLE_S = 1.0
 """Starting and ending one goodput measurement."""
@@ -35,8 +45,20 @@ def sending_s(cell: Cell) -> float:
     """How long the producer sends in a cell."""
     if cell.images is None:
         return sending_time_s(cell.streaming, cell.warm_up)
-    arrival = arrival_images_per_s(cell.streaming, cell.payload_bytes) or UNSHAPED_IMAGES_PER_S
-    return cell.images / arrival
+    config = cell.streaming
+    limits = [arrival_images_per_s(config, cell.payload_bytes) or UNSHAPED_IMAGES_PER_S]
+    bound = producer_images_per_s(config, cell.producer_cpus)
+    if bound is not None:
+        limits.append(KAFKA_PYTHON_SHARE * bound)
+    return cell.images / min(limits)
+
+
+def classifying_s(cell: Cell) -> float:
+    """How long the classifier needs for the images of a cell, if they were all there."""
+    if cell.images is None:
+        return 0.0
+    rows = cell.streaming.conversion == "rows"
+    return cell.images / (ROWS_IMAGES_PER_S if rows else UNSHAPED_IMAGES_PER_S)
 
 
 def search_s(cell: Cell) -> float:
@@ -56,8 +78,9 @@ def cell_s(cell: Cell) -> float:
         gates = 4 * (cell.gates.goodput_s + GATE_SETTLE_S)
     priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S + cell.warm_up.rehearse_s
     last_batches = 2 * cell.streaming.trigger_s
+    images = max(sending_s(cell), classifying_s(cell))
     searching = search_s(cell)
-    return COLD_START_S + priming + gates + searching + sending_s(cell) + last_batches + OTHER_S
+    return COLD_START_S + priming + gates + searching + images + last_batches + OTHER_S
 
 
 def run_s(executions: Sequence[Execution], beds: int) -> float:

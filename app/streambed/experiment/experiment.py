@@ -8,7 +8,8 @@ from typing import Any
 
 from streambed import inventory, paths
 from streambed.errors import StreambedError
-from streambed.experiment.factors import PIPELINES, Configuration, Factor, factors_of
+from streambed.experiment.factor import Configuration, Factor
+from streambed.experiment.factors import PIPELINES, factors_of
 from streambed.experiment.levels import Value
 from streambed.experiment.matrix import Matrix, apply_assignments, read_matrix
 from streambed.experiment.mistakes import Mistakes, Place, unknown

@@ -1,23 +1,26 @@
-"""The factor registry: one line in a configuration class is all there is to a factor.
-
-Each pipeline has one frozen dataclass. An attribute is at the same time the value the runner
-reads, the field of a result row (its name carries the unit) and part of a cell's identity;
-`factor(...)` gives the name a user writes, what a level may be, and what it means.
-"""
+"""The factor registry: every pipeline's configuration, one line for each factor (see factor.py)."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from streambed.experiment.factor import (
+    BY_MODE,
+    KEY,
+    MODES,
+    Configuration,
+    Factor,
+    by_mode,
+    factor,
+    preset_of,
+)
 from streambed.experiment.levels import (
     Choice,
     Count,
     Duration,
     Fraction,
     ImageRate,
-    Kind,
     Model,
     OrWord,
     PathTo,
@@ -25,71 +28,10 @@ from streambed.experiment.levels import (
     Value,
 )
 
-_KEY = "streambed.factor"
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One thing an experiment can vary or fix."""
-
-    name: str
-    """What a user writes in the file and after `--set`."""
-    field: str
-    """Attribute of the configuration and field of the row; carries the unit."""
-    kind: Kind
-    default: Value
-    meaning: str
-
-    @property
-    def label(self) -> str:
-        """For an axis or a heading: `bandwidth (Mbit/s)`."""
-        words = self.name.replace("_", " ")
-        return f"{words} ({self.kind.unit})" if self.kind.unit else words
-
-    def parse(self, raw: object, folder: Path) -> Value:
-        """The typed level (levels.Rejected when it is not one)."""
-        return self.kind.parse(raw, folder)
-
-    def show(self, value: Value) -> str:
-        """The level as a user would write it."""
-        return self.kind.show(value)
-
-
-def factor(name: str, kind: Kind, *, default: Value, meaning: str) -> Any:
-    """Declare a factor as a dataclass field."""
-    return dataclasses.field(
-        default=default, metadata={_KEY: {"name": name, "kind": kind, "meaning": meaning}}
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """What every pipeline can fix or vary."""
-
-    pipeline: ClassVar[str]
-
-    images: int | None = factor(
-        "image_count",
-        OrWord("auto", Count()),
-        default=None,
-        meaning="images sent in a cell; auto: as many as the warm-up and 8 whole triggers need",
-    )
-    duration_s: float | None = factor(
-        "duration",
-        OrWord("auto", Duration()),
-        default=None,
-        meaning="how long a cell sends, instead of a number of images",
-    )
-
-    def contradictions(self) -> list[str]:
-        """Why a cell with this configuration could not be run, in words; empty when it can."""
-        if self.images is not None and self.duration_s is not None:
-            return ["`image_count` and `duration` are both given; allowed is one of the two"]
-        return []
-
-    def as_fields(self) -> dict[str, Value]:
-        """Field name → value, in the order of declaration."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+_SWAPS = (
+    *("producer", "producer_settings", "partitions"),
+    *("batching", "conversion", "calls", "spark_settings"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +51,16 @@ class StreamingConfiguration(Configuration):
     )
     mode: str = factor(
         "mode",
-        Choice(("engineered", "as_published")),
+        Choice(MODES),
         default="engineered",
-        meaning="engineered: the best this stack can do",
+        meaning="default of the factors given as `by mode`; engineered: the best this stack can "
+        "do, as_published: the design of study A on today's versions",
+    )
+    swap: str | None = factor(
+        "swap",
+        OrWord("nothing", Choice(_SWAPS)),
+        default=None,
+        meaning="the one factor that takes the other mode's value, to tell what it contributes",
     )
     broker_on: str = factor(
         "broker_on",
@@ -119,14 +68,59 @@ class StreamingConfiguration(Configuration):
         default="cloud",
         meaning="the side of the shaped link on which the broker runs",
     )
-    producer: str = factor(
+    producer: str = by_mode(
         "producer",
         Choice(("confluent-kafka", "kafka-python")),
-        default="confluent-kafka",
+        engineered="confluent-kafka",
+        as_published="kafka-python",
         meaning="client library of the producer",
     )
-    partitions: int = factor(
-        "partitions", Count(most=1000), default=2, meaning="partitions of the image topic"
+    producer_settings: str = by_mode(
+        "producer_settings",
+        Choice(("fitted", "library")),
+        engineered="fitted",
+        as_published="library",
+        meaning="batching and safety of the producer: fitted to the link, or the library's own "
+        "defaults; what may wait for the link is bounded in both",
+    )
+    partitions: int = by_mode(
+        "partitions",
+        Count(most=1000),
+        engineered=2,
+        as_published=1,
+        meaning="partitions of the image topic",
+    )
+    batching: str = by_mode(
+        "batching",
+        Choice(("backlog", "interval")),
+        engineered="backlog",
+        as_published="interval",
+        meaning="what a micro-batch holds. backlog: all that has arrived (Structured Streaming); "
+        "interval: what arrived in one trigger, batches queue in order (as DStreams did)",
+    )
+    conversion: str = by_mode(
+        "conversion",
+        Choice(("arrow", "rows")),
+        engineered="arrow",
+        as_published="rows",
+        meaning="from Kafka's records to the model's array. arrow: whole columns, no copy; rows: "
+        "a Python object and an array for each, stacked",
+    )
+    calls: str = by_mode(
+        "calls",
+        Choice(("chunked", "one_per_batch")),
+        engineered="chunked",
+        as_published="one_per_batch",
+        meaning="calls of the model. chunked: 2,000 images at a time; one_per_batch: all that a "
+        "micro-batch has of a partition at once",
+    )
+    spark_settings: str = by_mode(
+        "spark_settings",
+        Choice(("lean", "plain")),
+        engineered="lean",
+        as_published="plain",
+        meaning="lean: what shortens a micro-batch on few cores; plain: Spark's own defaults, but "
+        "for addresses, ports, memory and JVM",
     )
     compression: str = factor(
         "compression",
@@ -170,6 +164,17 @@ class StreamingConfiguration(Configuration):
         """Whether images are sent at a constant rate, whatever becomes of them."""
         return self.offered_rate_images_per_s is not None or self.sustainable_share is not None
 
+    def __post_init__(self) -> None:
+        """Fill in what the mode decides, so that row and identity tell the effective value."""
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == BY_MODE:
+                object.__setattr__(self, field.name, self._preset(field))
+
+    def _preset(self, field: "dataclasses.Field[Any]") -> Value:
+        """What the mode decides, or the other one for the factor that is swapped."""
+        (other,) = set(MODES) - {self.mode}
+        return preset_of(field, other if field.metadata[KEY]["name"] == self.swap else self.mode)
+
     def contradictions(self) -> list[str]:
         """What no single level can show."""
         found = super().contradictions()
@@ -177,6 +182,14 @@ class StreamingConfiguration(Configuration):
             found.append(
                 "`offered_rate` and `sustainable_share` are both given; allowed is one of the two"
             )
+        for field in dataclasses.fields(self):
+            name, kind = field.metadata[KEY]["name"], field.metadata[KEY]["kind"]
+            given = getattr(self, field.name)
+            if name == self.swap and given != (swapped := self._preset(field)):
+                found.append(
+                    f"`swap: {name}` means {kind.show(swapped)}, but `{name}: {kind.show(given)}` "
+                    "is given; allowed is one of the two"
+                )
         paced = self.bandwidth_mbit_per_s is not None or self.open_mode
         if not paced and self.images is None:
             found.append(
@@ -198,13 +211,14 @@ def factors_of(pipeline: str) -> dict[str, Factor]:
     """The factors of a pipeline by the name a user writes."""
     result: dict[str, Factor] = {}
     for field in dataclasses.fields(PIPELINES[pipeline]):
-        entry = field.metadata[_KEY]
+        entry = field.metadata[KEY]
         result[entry["name"]] = Factor(
             name=entry["name"],
             field=field.name,
             kind=entry["kind"],
             default=cast(Value, field.default),
             meaning=entry["meaning"],
+            presets=entry.get("presets", {}),
         )
     return result
 
@@ -222,7 +236,7 @@ def describe(pipelines: Iterable[str] = PIPELINES) -> list[dict[str, str]]:
             "factor": factor.name,
             "field": factor.field,
             "levels": factor.kind.allowed,
-            "default": factor.show(factor.default),
+            "default": factor.show_default(),
             "meaning": factor.meaning,
         }
         for pipeline in pipelines

@@ -5,13 +5,14 @@
     images    = ceil(arrival_images_per_s * sending_s)
 
 The arrival rate is what the link lets through at best, so that a cell lasts at least this long:
-goodput / (8 * (payload + RECORD_BYTES)), times the compression's ratio; or the offered rate when
-that is less.
+goodput / (8 * (payload + RECORD_BYTES)), times the compression's ratio; or the offered rate, or
+what the producer's library manages on the client's cores, when that is less.
 """
 
 import math
 
-from streambed.experiment.factors import Configuration, StreamingConfiguration
+from streambed.experiment.factor import Configuration
+from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.schema import WarmUp
 from streambed.link import expected_goodput_bit_per_s
 
@@ -34,20 +35,48 @@ COMPRESSION_RATIO = {"none": 1.0, "lz4": 3.6, "zstd": 4.8}
 """Images per uncompressed image that pass (MNIST: 3.4 and 4.6 were measured); a wide bound."""
 
 
+KAFKA_PYTHON_IMAGES_PER_CORE_S = {"library": 10_000.0, "fitted": 15_000.0}
+"""Images/s per core, by `producer_settings`; a wide bound (6,600 and 13,000 were measured)."""
+
+
 def link_images_per_s(bandwidth_mbit_per_s: float, payload_bytes: int) -> float:
     """Upper bound of uncompressed images/s on a link: TCP goodput over payload and key."""
     goodput = expected_goodput_bit_per_s(bandwidth_mbit_per_s * 1e6, MTU_BYTES)
     return goodput / (8 * (payload_bytes + RECORD_BYTES))
 
 
-def arrival_images_per_s(config: StreamingConfiguration, payload_bytes: int) -> float | None:
-    """The fastest that images can arrive; None when neither link nor offered rate limits them."""
+def producer_images_per_s(
+    config: StreamingConfiguration, producer_cpus: float | None
+) -> float | None:
+    """The fastest that a slow client library sends; None where it is faster than any pipeline.
+
+    kafka-python works in one process: more than one core does not help it.
+    """
+    if config.producer != "kafka-python":
+        return None
+    per_core_s = KAFKA_PYTHON_IMAGES_PER_CORE_S[config.producer_settings]
+    return per_core_s * min(1.0, producer_cpus or 1.0)
+
+
+def arrival_images_per_s(
+    config: StreamingConfiguration, payload_bytes: int, producer_cpus: float | None = None
+) -> float | None:
+    """The fastest that images can arrive; None when nothing limits them.
+
+    Args:
+        config: of the cell.
+        payload_bytes: of one image.
+        producer_cpus: CPU quota of the producer's node; None when it has none.
+    """
     limits = []
     if config.bandwidth_mbit_per_s is not None:
         ratio = COMPRESSION_RATIO[config.compression]
         limits.append(ratio * link_images_per_s(config.bandwidth_mbit_per_s, payload_bytes))
     if config.offered_rate_images_per_s is not None:
         limits.append(config.offered_rate_images_per_s)
+    producer = producer_images_per_s(config, producer_cpus)
+    if producer is not None:
+        limits.append(producer)
     return min(limits) if limits else None
 
 
@@ -61,7 +90,12 @@ def sending_time_s(config: Configuration, warm_up: WarmUp) -> float:
     return edges_s + measured_s + warm_up.drain_s
 
 
-def images_of(config: Configuration, warm_up: WarmUp, payload_bytes: int) -> int:
+def images_of(
+    config: Configuration,
+    warm_up: WarmUp,
+    payload_bytes: int,
+    producer_cpus: float | None = None,
+) -> int:
     """The number of images of a cell: as written, else from the formula above.
 
     `Configuration.contradictions` has refused cells whose pace is unknown; where the cell finds it
@@ -70,7 +104,7 @@ def images_of(config: Configuration, warm_up: WarmUp, payload_bytes: int) -> int
     if config.images is not None:
         return config.images
     assert isinstance(config, StreamingConfiguration)
-    arrival = arrival_images_per_s(config, payload_bytes)
+    arrival = arrival_images_per_s(config, payload_bytes, producer_cpus)
     assert arrival is not None
     return images_at(arrival, config, warm_up)
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streambed.experiment.factors import PIPELINES, Factor, factors_of
+from streambed.experiment.factor import Factor
+from streambed.experiment.factors import PIPELINES, factors_of
 from streambed.experiment.levels import Value
 from streambed.experiment.mistakes import Mistakes, Place, Rejected, unknown
 from streambed.experiment.overrides import Assignment

@@ -4,10 +4,13 @@ The trigger has `trigger.py`, the bandwidth `goodput.py`. Every reading here com
 the pipeline itself reported with what the cell asked for.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from streambed.gates.reading import Reading
+from streambed.pipelines.records import MOST_IMAGES
+from streambed.pipelines.way import CHUNK_IMAGES
 
 RATE_TOLERANCE = 0.01
 """A constant rate was offered when the images were sent at it within this part."""
@@ -146,3 +149,32 @@ def batches_reported(missed: Sequence[int]) -> Reading:
 
 def _words(found: Collection[str]) -> str:
     return ", ".join(sorted(found)) or "none"
+
+
+def calls_act(asked: str, calls: Sequence[tuple[int, int, int]]) -> Reading:
+    """`calls`: how many images each call of the model had, as the result records show.
+
+    One record is written for each call, or few when it had more images than fit a message.
+
+    Args:
+        asked: `chunked` or `one_per_batch`.
+        calls: micro-batch, partition and number of images of each result record.
+    """
+    if asked == "chunked":
+        largest = max((images for _, _, images in calls), default=0)
+        return Reading(
+            gate="calls_act",
+            ok=0 < largest <= CHUNK_IMAGES,
+            measured=f"calls with {largest} images at most",
+            expected=f"at most {CHUNK_IMAGES}",
+        )
+    found: dict[tuple[int, int], list[int]] = {}
+    for batch, partition, images in calls:
+        found.setdefault((batch, partition), []).append(images)
+    wrong = sum(len(sizes) != math.ceil(sum(sizes) / MOST_IMAGES) for sizes in found.values())
+    return Reading(
+        gate="calls_act",
+        ok=bool(found) and not wrong,
+        measured=f"{wrong} of {len(found)} with more than one call",
+        expected="one call for each partition of a micro-batch",
+    )

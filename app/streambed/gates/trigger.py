@@ -1,13 +1,68 @@
 """Gate 6 for the trigger: the micro-batches started when the trigger says, and not otherwise."""
 
+import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from streambed.gates.reading import Reading
 
 # A batch that overruns starts its successor at once: only starts after a batch that ended in
 # time tell whether the trigger acts.
 _TOLERANCE = 0.25
+
+
+def judge(batches: Sequence[Mapping[str, Any]], trigger_s: float) -> Reading:
+    """Judge the `batch` events of a cell, in the order they ran; times in seconds."""
+    if batches and all("cut_at" in batch for batch in batches):
+        return cuts(
+            [batch["cut_at"] for batch in batches],
+            [batch["started_at"] for batch in batches],
+            [batch["execution_s"] for batch in batches],
+            trigger_s,
+        )
+    return acts(
+        [batch["started_at"] for batch in batches],
+        [batch["execution_s"] for batch in batches],
+        trigger_s,
+    )
+
+
+def cuts(
+    cuts_s: Sequence[float],
+    starts_s: Sequence[float],
+    executions_s: Sequence[float],
+    trigger_s: float,
+) -> Reading:
+    """Judge batches that hold what arrived in one interval, and queue.
+
+    Args:
+        cuts_s: when the offsets of each were read, unix seconds, ascending.
+        starts_s: when each started; one that starts before its predecessor's end is out of order.
+        executions_s: how long each took.
+        trigger_s: what the cell asked for.
+    """
+    expected = f"{trigger_s:g} between cuts, within {_TOLERANCE:.0%}, and one batch at a time"
+    intervals = [later - cut for cut, later in itertools.pairwise(cuts_s)]
+    overlaps = sum(
+        later < start + execution
+        for start, execution, later in zip(starts_s, executions_s, starts_s[1:], strict=False)
+    )
+    if not intervals or overlaps:
+        return Reading(
+            gate="trigger_acts",
+            ok=False,
+            measured=f"{len(cuts_s)} micro-batches, {overlaps} of them too early",
+            expected=expected,
+        )
+    median = statistics.median(intervals)
+    return Reading(
+        gate="trigger_acts",
+        ok=abs(median / trigger_s - 1) <= _TOLERANCE,
+        measured=round(median, 3),
+        expected=expected,
+        unit="s",
+    )
 
 
 def acts(starts_s: Sequence[float], executions_s: Sequence[float], trigger_s: float) -> Reading:

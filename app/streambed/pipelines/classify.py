@@ -1,38 +1,27 @@
-"""`classify`: the Spark driver. Kafka -> Arrow -> model -> Kafka, in micro-batches."""
+"""`classify`: the Spark driver. Kafka -> Python -> model -> Kafka, in micro-batches."""
 
-import json
-import os
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streambed.pipelines import datasets, model_files, spark_conf
-from streambed.pipelines.errors import ServiceError
-from streambed.pipelines.micro_batches import Follower
-from streambed.pipelines.protocol import Commands, emit, say
+from streambed.pipelines import (
+    backlog,
+    datasets,
+    intervals,
+    model_files,
+    spark_conf,
+    spark_session,
+    way,
+)
+from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming import DataStreamWriter
 
-POLL_S = 0.2
-LEAN_JVM = (
-    "-XX:+UseSerialGC -Xss512k -XX:TieredStopAtLevel=1 "
-    "-Dlog4j2.configurationFile=/etc/spark/log4j2.properties"
-)
-"""The quick compiler only: a run of minutes never earns back what the optimising one costs.
-
-Executors get half their heap as young generation besides: records live for one poll, and copying
-them took 2.5 us per image.
-"""
-CLASSES = "-XX:SharedArchiveFile=/opt/streambed/classes"
-"""A baked node has the classes of driver and executor parsed already; elsewhere it says nothing."""
-NO_CONFIGURATION = "/usr/local/lib/streambed/no-configuration"
-"""Spark puts its configuration directory on the class path; one with files rules archives out."""
+    from streambed.pipelines import worker
 
 
 @dataclass(frozen=True)
@@ -40,8 +29,15 @@ class ClassifySpec:
     """Where the query runs and what it reads; times in seconds, memory in Spark's notation.
 
     `image_shape` null takes the shape of `dataset`. `run_dir` gets the checkpoint and must be new.
-    With `async_progress` the query notes how far it came each `progress_every_ms` only: what came
-    since is classified again by a restart.
+
+    `batching`: `backlog` is a Structured Streaming query; `interval` cuts what arrived in each
+    interval, see intervals.py. `conversion`: `arrow`, or `rows` of Python objects, one by one (a
+    streaming query then hands its batches to Python, and keeps its offset log in step). `calls`:
+    the model gets `arrow_batch_images` at a time, or all that a task has, in one call.
+    `settings`: `lean` or `plain`, see spark_conf.py, which has the Java options for null, too.
+
+    With `async_progress`, lean, the query notes how far it came each `progress_every_ms` only: what
+    came since is classified again by a restart.
     """
 
     bootstrap: str
@@ -54,19 +50,23 @@ class ClassifySpec:
     run_dir: str
     dataset: str = datasets.MNIST
     image_shape: list[int] | None = None
+    batching: str = way.BACKLOG
+    conversion: str = way.ARROW
+    calls: str = way.CHUNKED
+    settings: str = way.LEAN
     progress_every_ms: int = 5000
     executors: int = 1
     cores_per_executor: int = 2
     executor_memory: str = "768m"
     driver_memory: str = "640m"
     max_offsets_per_trigger: int | None = None
-    arrow_batch_images: int = 2000
+    arrow_batch_images: int = way.CHUNK_IMAGES
     async_progress: bool = True
     driver_port: int = 7001
     driver_block_port: int = 7002
     executor_block_port: int = 7003
-    executor_java_options: str = f"{LEAN_JVM} {CLASSES}/executor.jsa -Xmn384m"
-    driver_java_options: str = f"{LEAN_JVM} {CLASSES}/driver.jsa"
+    executor_java_options: str | None = None
+    driver_java_options: str | None = None
     event_log_dir: str | None = None
     app_name: str = "streambed-classify"
     stop_timeout_s: float = 60.0
@@ -74,8 +74,14 @@ class ClassifySpec:
     security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.trigger_s < 0:
-            raise ValueError(f"trigger_s must be >= 0, not {self.trigger_s}")
+        way.one_of("batching", self.batching, (way.BACKLOG, way.INTERVAL))
+        way.one_of("conversion", self.conversion, (way.ARROW, way.ROWS))
+        way.one_of("calls", self.calls, (way.CHUNKED, way.ONE_PER_BATCH))
+        way.one_of("settings", self.settings, (way.LEAN, way.PLAIN))
+        if self.trigger_s < 0 or (self.batching == way.INTERVAL and not self.trigger_s):
+            raise ValueError(
+                f"trigger_s must be >= 0, with batching interval > 0, not {self.trigger_s}"
+            )
         for name in ("executors", "cores_per_executor", "arrow_batch_images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, not {getattr(self, name)}")
@@ -87,172 +93,122 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     shape = tuple(spec.image_shape or datasets.load(spec.dataset).image_shape)
     files = model_files.read(spec.model, shape)
     emit("submitted", at=time.time())
-    session = _session(spec)
+    session = spark_session.start(spec, spec.conf)
+    classifier = Classifier(session, spec, files)
+    follow = classifier.slices if spec.batching == way.INTERVAL else classifier.stream
     try:
-        query = _start(session, spec, files)
-        emit(
-            "ready",
-            at=time.time(),
-            executors=_executors(session),
-            executor_ids=_executor_ids(session),
-            model_key=files.key,
-        )
-        follower = _follow(query, spec, commands)
+        told = follow(commands)
         effective = spark_conf.redacted(dict(session.sparkContext.getConf().getAll()))
         emit(
             "done",
             at=time.time(),
-            batches=follower.last_batch_id + 1,
-            missed_batches=follower.missed,
-            empty_triggers=follower.empty_triggers,
-            executor_ids=_executor_ids(session),
+            **told,
+            executor_ids=spark_session.executor_ids(session),
             effective_conf=effective,
-            source_options=spark_conf.redacted(_source_options(spec)),
-            sink_options=spark_conf.redacted(_sink_options(spec)),
-            versions=_versions(session),
+            source_options=spark_conf.redacted(classifier.source_options),
+            sink_options=spark_conf.redacted(classifier.sink_options),
+            versions=spark_session.versions(session),
         )
     finally:
         session.stop()
 
 
-def _session(spec: ClassifySpec) -> "SparkSession":
-    # Read by the JVM that only works out spark-submit's command line.
-    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-    os.environ["SPARK_LOCAL_IP"] = spec.driver_address
-    os.environ["SPARK_CONF_DIR"] = NO_CONFIGURATION
-    # What the driver finds here is the interpreter the executors start, too.
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
-    from pyspark import SparkConf
-    from pyspark.sql import SparkSession
+class Classifier:
+    """A session that classifies; each way to batch returns what event `done` tells of it."""
 
-    python_path = str(Path(__file__).resolve().parents[2])
-    conf = SparkConf(loadDefaults=False)
-    for name, value in spark_conf.settings(spec, python_path).items():
-        conf.set(name, value)
-    for name, value in spec.conf.items():
-        conf.set(name, str(value))
-    session = _spark(
-        lambda: SparkSession.builder.config(conf=conf).getOrCreate(), "the driver did not start"
-    )
-    session.sparkContext.setLogLevel("WARN")
-    return session
-
-
-def _source_options(spec: ClassifySpec) -> dict[str, str]:
-    return spark_conf.source_options(
-        spec.bootstrap, spec.topic, spec.max_offsets_per_trigger, spec.security
-    )
-
-
-def _sink_options(spec: ClassifySpec) -> dict[str, str]:
-    progress_every_ms = spec.progress_every_ms if spec.async_progress else None
-    checkpoint = f"file://{Path(spec.run_dir).resolve() / 'checkpoint'}"
-    return spark_conf.sink_options(
-        spec.bootstrap, spec.result_topic, checkpoint, progress_every_ms, spec.security
-    )
-
-
-def _start(
-    session: "SparkSession", spec: ClassifySpec, files: model_files.ModelFiles
-) -> "StreamingQuery":
-    from streambed.pipelines import worker
-
-    Path(spec.run_dir).mkdir(parents=True, exist_ok=True)
-    broadcast = session.sparkContext.broadcast(files)
-    function = worker.Classify(files.key, files.image_shape, broadcast)
-
-    def start() -> "StreamingQuery":
-        source: DataFrame = (
-            session.readStream.format("kafka").options(**_source_options(spec)).load()
+    def __init__(
+        self, session: "SparkSession", spec: ClassifySpec, files: model_files.ModelFiles
+    ) -> None:
+        self._session = session
+        self._spec = spec
+        self._files = files
+        self._way = way.Way(spec.conversion, spec.calls, spec.arrow_batch_images)
+        self._broadcast = session.sparkContext.broadcast(files)
+        self.source_options = spark_conf.source_options(
+            spec.settings, spec.bootstrap, spec.topic, spec.max_offsets_per_trigger, spec.security
         )
-        results = source.select(*worker.COLUMNS).mapInArrow(function, worker.RESULT_SCHEMA)
-        writer = results.writeStream.format("kafka").options(**_sink_options(spec))
-        # Aligned to multiples of the interval since the epoch, which is what gates rely on.
-        return writer.trigger(processingTime=f"{round(spec.trigger_s * 1000)} milliseconds").start()
+        self.sink_options = spark_conf.sink_options(
+            spec.settings, spec.bootstrap, spec.result_topic, spec.security
+        )
 
-    return _spark(start, "the query did not start")
+    def stream(self, commands: Commands) -> dict[str, Any]:
+        """Batching `backlog`, until `stop`."""
+        Path(self._spec.run_dir).mkdir(parents=True, exist_ok=True)
+        if self._spec.conversion == way.ARROW:
+            lean = self._spec.settings == way.LEAN and self._spec.async_progress
+            self.sink_options |= self._query_options(self._spec.progress_every_ms if lean else None)
+            query = backlog.start(self._streamed_arrow, self._spec.trigger_s)
+        else:
+            query = backlog.start(self._streamed_rows, self._spec.trigger_s)
+        self._ready()
+        follower = backlog.follow(query, commands, self._spec.stop_timeout_s)
+        return {
+            "batches": follower.last_batch_id + 1,
+            "missed_batches": follower.missed,
+            "empty_triggers": follower.empty_triggers,
+        }
 
+    def slices(self, commands: Commands) -> dict[str, Any]:
+        """Batching `interval`, until `stop`."""
+        # Named, so that executors keep their consumers from one batch to the next.
+        group = {"kafka.group.id": f"{self._spec.topic}-{self._spec.app_name}"}
+        self.source_options |= group
+        kafka = {"bootstrap.servers": self._spec.bootstrap, **self._spec.security}
+        ends = intervals.KafkaEnds(self._session, self._spec.topic, kafka)
+        self._ready()
+        batches, empty_ticks = intervals.work_off(
+            ends, self._spec.trigger_s, self._classify_slice, commands
+        )
+        ends.close()
+        return {"batches": batches, "missed_batches": [], "empty_triggers": empty_ticks}
 
-def _executors(session: "SparkSession") -> list[str]:
-    """host:port of every executor."""
-    context = session.sparkContext._jsc.sc()  # noqa: SLF001 (pyspark has no public way)
-    infos = context.statusTracker().getExecutorInfos()
-    return sorted(f"{info.host()}:{info.port()}" for info in infos)
+    def _ready(self) -> None:
+        emit(
+            "ready",
+            at=time.time(),
+            executors=spark_session.executors(self._session),
+            executor_ids=spark_session.executor_ids(self._session),
+            model_key=self._files.key,
+        )
 
+    def _task(self, batch_id: int | None = None) -> "worker.Classify":
+        from streambed.pipelines import worker
 
-def _executor_ids(session: "SparkSession") -> list[str]:
-    """Ids of the executors; one that took another's place has a new id."""
-    ids = session.sparkContext._jsc.sc().getExecutorIds()  # noqa: SLF001 (as above)
-    return sorted(ids.apply(index) for index in range(ids.size()))
+        key, shape = self._files.key, self._files.image_shape
+        return worker.Classify(key, shape, self._broadcast, self._way, batch_id)
 
+    def _query_options(self, progress_every_ms: int | None) -> dict[str, str]:
+        checkpoint = f"file://{Path(self._spec.run_dir).resolve() / 'checkpoint'}"
+        return spark_conf.query_options(checkpoint, progress_every_ms)
 
-def _follow(query: "StreamingQuery", spec: ClassifySpec, commands: Commands) -> Follower:
-    """Emit batches until `stop`; then let the current one end, and stop the query."""
-    follower = Follower()
-    newest = None
-    while not commands.wait("stop", POLL_S):
-        if not query.isActive:
-            break
-        # One cheap call tells whether there is anything new; the full list is long.
-        report = query._jsq.lastProgress()  # noqa: SLF001 (the public one parses it whole)
-        told = None if report is None else (report.batchId(), report.timestamp())
-        if told != newest:
-            newest = told
-            _emit_batches(query, follower)
-    if query.isActive:
-        _stop(query, spec)
-    _emit_batches(query, follower)
-    failure = query.exception()
-    if failure is not None:
-        raise ServiceError(f"the query failed: {_reason(str(failure))}")
-    if not commands.received("stop"):
-        raise ServiceError("the query ended by itself")
-    return follower
+    def _source(self) -> "DataFrame":
+        return self._session.readStream.format("kafka").options(**self.source_options).load()
 
+    def _streamed_arrow(self) -> "DataStreamWriter":
+        from streambed.pipelines import worker
 
-def _emit_batches(query: "StreamingQuery", follower: Follower) -> None:
-    before = len(follower.missed)
-    # The reports' own JSON: pyspark's objects turn the offsets into text.
-    reports = query._jsq.recentProgress()  # noqa: SLF001
-    for event in follower.new_events(json.loads(report.json()) for report in reports):
-        emit("batch", **event)
-    if len(follower.missed) > before:
-        emit("warning", at=time.time(), reason=f"no report of batches {follower.missed[before:]}")
+        results = self._source().select(*worker.COLUMNS)
+        mapped = results.mapInArrow(self._task(), worker.RESULT_SCHEMA)
+        return mapped.writeStream.format("kafka").options(**self.sink_options)
 
+    def _streamed_rows(self) -> "DataStreamWriter":
+        writer = self._source().writeStream.options(**self._query_options(None))
+        return writer.foreachBatch(self._classify_batch)
 
-def _stop(query: "StreamingQuery", spec: ClassifySpec) -> None:
-    deadline = time.monotonic() + spec.stop_timeout_s
-    while query.isActive and query.status["isTriggerActive"]:
-        if time.monotonic() > deadline:
-            say(f"the micro-batch did not end in {spec.stop_timeout_s} s: stopping it")
-            break
-        time.sleep(0.02)
-    query.stop()
+    def _classify_slice(self, part: intervals.Slice) -> None:
+        options = self.source_options | {
+            "startingOffsets": intervals.offsets_json(self._spec.topic, part.start),
+            "endingOffsets": intervals.offsets_json(self._spec.topic, part.end),
+        }
+        frame = self._session.read.format("kafka").options(**options).load()
+        self._classify_batch(frame, part.batch_id)
 
+    def _classify_batch(self, frame: "DataFrame", batch_id: int) -> None:
+        from streambed.pipelines import row_worker, worker
 
-def _versions(session: "SparkSession") -> dict[str, str]:
-    system = session.sparkContext._jvm.java.lang.System  # noqa: SLF001
-    return {
-        "spark": session.version,
-        "java": str(system.getProperty("java.version")),
-        "python": sys.version.split()[0],
-    }
-
-
-def _spark(call: Callable[[], Any], what: str) -> Any:
-    """`call()`, with Spark's and Java's errors as a ServiceError of one line."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException, PySparkRuntimeError
-
-    try:
-        return call()
-    except (Py4JError, PySparkException, PySparkRuntimeError) as error:
-        raise ServiceError(f"{what}: {_reason(str(error))}") from None
-
-
-def _reason(text: str) -> str:
-    """The lines of a Java error, or of a Python one inside it, that say something."""
-    lines = [line.strip() for line in text.partition("Driver stacktrace")[0].splitlines()]
-    noise = ("at ", "JVM stack", "File ", "^", "Traceback", "...")
-    telling = [line for line in lines if line and not line.startswith(noise)]
-    return " | ".join(telling[:12])[:1500]
+        task = self._task(batch_id)
+        if self._spec.conversion == way.ROWS:
+            results = row_worker.results(frame, task, batch_id)
+        else:
+            results = frame.select(*worker.COLUMNS).mapInArrow(task, worker.RESULT_SCHEMA)
+        results.write.format("kafka").options(**self.sink_options).save()

@@ -31,6 +31,8 @@ MAGIC = b"SBRR"
 VERSION = 1
 HEADER = struct.Struct("<4sHHIiqqqddIIQ")
 BYTES_PER_IMAGE = 8 + 8 + 4
+MOST_IMAGES = 40_000
+"""Of one record: 0.8 MB, within Kafka's own limit of 1 MiB for a message."""
 
 
 class RecordError(ValueError):

@@ -6,7 +6,7 @@ from typing import Any
 
 from streambed.pipelines import kafka_client
 from streambed.pipelines.errors import ServiceError
-from streambed.pipelines.senders import OnAck, SenderConfig, Tally, too_slow
+from streambed.pipelines.senders import OnAck, SenderConfig, Tally, given, too_slow
 
 
 class ConfluentSender:
@@ -22,17 +22,23 @@ class ConfluentSender:
     ) -> None:
         from confluent_kafka import Producer
 
+        batch = config.batch_bytes
+
         self.tally = Tally(wall_deadline=time.time() + deadline_s)
         self._topic = topic
         self._producer = Producer(
             {
                 **kafka_client.settings(bootstrap, security),
-                "acks": config.acks,
-                "enable.idempotence": config.idempotence,
-                "linger.ms": config.linger_ms,
-                "batch.size": config.batch_bytes,
-                "batch.num.messages": 100_000,
-                "message.max.bytes": max(config.batch_bytes * 2, 1_000_000),
+                **given(
+                    {
+                        "acks": config.acks,
+                        "enable.idempotence": config.idempotence,
+                        "linger.ms": config.linger_ms,
+                        "batch.size": batch,
+                        "batch.num.messages": None if batch is None else 100_000,
+                        "message.max.bytes": None if batch is None else max(batch * 2, 1_000_000),
+                    }
+                ),
                 "compression.type": config.compression,
                 "queue.buffering.max.kbytes": max(1, config.queue_bytes // 1024),
                 "queue.buffering.max.messages": 1_000_000,

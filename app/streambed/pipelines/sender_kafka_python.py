@@ -5,7 +5,7 @@ from collections import deque
 from typing import Any
 
 from streambed.pipelines.errors import ServiceError
-from streambed.pipelines.senders import OnAck, SenderConfig, Tally, too_slow
+from streambed.pipelines.senders import OnAck, SenderConfig, Tally, given, too_slow
 
 
 class KafkaPythonSender:
@@ -22,6 +22,8 @@ class KafkaPythonSender:
         from kafka import KafkaProducer
         from kafka.errors import KafkaError
 
+        batch = config.batch_bytes
+
         self.tally = Tally(wall_deadline=time.time() + deadline_s)
         self._topic = topic
         self._queue_bytes = config.queue_bytes
@@ -30,13 +32,17 @@ class KafkaPythonSender:
         try:
             self._producer = KafkaProducer(
                 bootstrap_servers=bootstrap.split(","),
-                acks=config.acks if config.acks == "all" else int(config.acks),
-                enable_idempotence=config.idempotence,
-                linger_ms=config.linger_ms,
-                batch_size=config.batch_bytes,
-                max_request_size=max(config.batch_bytes * 2, 1_048_576),
+                **given(
+                    {
+                        "acks": int(config.acks) if config.acks in ("0", "1") else config.acks,
+                        "enable_idempotence": config.idempotence,
+                        "linger_ms": config.linger_ms,
+                        "batch_size": batch,
+                        "max_request_size": None if batch is None else max(batch * 2, 1_048_576),
+                    }
+                ),
                 compression_type=None if config.compression == "none" else config.compression,
-                delivery_timeout_ms=int(max(deadline_s * 1000, 30_000 + config.linger_ms)),
+                delivery_timeout_ms=int(max(deadline_s * 1000, 30_000 + (config.linger_ms or 0))),
                 allow_auto_create_topics=False,
                 **security,
             )

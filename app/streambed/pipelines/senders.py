@@ -15,6 +15,8 @@ NAMES = ("confluent-kafka", "kafka-python")
 class SenderConfig:
     """Batching and safety of a producer; sizes in bytes, times in milliseconds.
 
+    None leaves a setting to the client library's own default.
+
     `queue_bytes` bounds what may wait for the link. Half a second of 100 Mbit/s keeps the link
     busy while a quota of 0.4 CPU stops the process, and is drained in seconds at 10 Mbit/s.
 
@@ -23,19 +25,20 @@ class SenderConfig:
     without it, 0.11 CPU and 0.97 of the link. An image doubled by a retry is counted by its id.
     """
 
-    acks: str = "all"
-    idempotence: bool = False
-    linger_ms: float = 10.0
-    batch_bytes: int = 262_144
+    acks: str | None = "all"
+    idempotence: bool | None = False
+    linger_ms: float | None = 10.0
+    batch_bytes: int | None = 262_144
     compression: str = "none"
     queue_bytes: int = 4_194_304
 
     def __post_init__(self) -> None:
-        if self.acks not in ("0", "1", "all"):
+        if self.acks not in (None, "0", "1", "all"):
             raise ValueError(f"acks is {self.acks!r}; allowed: '0', '1', 'all'")
-        if self.idempotence and self.acks != "all":
+        if self.idempotence and self.acks not in (None, "all"):
             raise ValueError("idempotence needs acks 'all'")
-        if self.batch_bytes <= 0 or self.queue_bytes <= 0 or self.linger_ms < 0:
+        sizes = (self.batch_bytes, self.queue_bytes)
+        if any(size is not None and size <= 0 for size in sizes) or (self.linger_ms or 0) < 0:
             raise ValueError("batch_bytes and queue_bytes must be > 0, linger_ms >= 0")
 
 
@@ -102,6 +105,11 @@ def create(
 
     kind = ConfluentSender if name == "confluent-kafka" else KafkaPythonSender
     return kind(bootstrap, topic, config, security, deadline_s)
+
+
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Without those that are left to the library."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def too_slow(tally: Tally) -> str:

@@ -1,13 +1,51 @@
-"""Spark's settings for a lean streaming query, as plain data: what differs from Spark's defaults.
+"""Spark's settings of a classifier, as plain data: what differs from Spark's defaults.
 
-Everything here was either measured to shorten a micro-batch on a small quota, or keeps a node's
-addresses and ports to what the bed's plan allows.
+`lean` is what was measured to shorten a micro-batch on a small quota. `plain` leaves Spark and its
+Kafka clients as they come, but for what keeps a node's addresses, ports and memory to what the
+bed's plan allows, and for how long JVMs and Python workers take to start and to warm up (see
+spark_daemon.py, too), which is no part of a figure.
 """
 
 from collections.abc import Mapping
 from typing import Protocol
 
+from streambed.pipelines.way import LEAN
+
+NO_CONFIGURATION = "/usr/local/lib/streambed/no-configuration"
+"""Spark puts its configuration directory on the class path; one with files rules archives out."""
+
+LOGGING = "-Dlog4j2.configurationFile=/etc/spark/log4j2.properties"
+
+CLASSES = "-XX:SharedArchiveFile=/opt/streambed/classes"
+"""A baked node has the classes of driver and executor parsed already; elsewhere it says nothing."""
+
+JVM = "-XX:+UseSerialGC -Xss512k -XX:TieredStopAtLevel=1"
+"""The quick compiler only: a run of minutes never earns back what the optimising one costs, and a
+cell of a minute would measure the compiler instead of the design."""
+
+YOUNG = "-Xmn384m"
+"""Half of an executor's heap: records live for one poll, and copying them took 2.5 us per image."""
+
 SECRET_WORDS = ("password", "secret", "token", "jaas")
+
+
+_LEAN = {
+    # Activations of a few MB come and go with every call: keep their pages.
+    "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": "268435456",
+    "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": "536870912",
+    "spark.python.worker.reuse": "true",
+    "spark.buffer.size": "1048576",
+    "spark.locality.wait": "0",
+    # Each of these is work per micro-batch that a map-only query has no use for.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.ui.retainedExecutions": "1",
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.maxPlanStringLength": "1000",
+    # No checksum files: without Hadoop's native library each file costs a process (chmod).
+    "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
+    "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+}
 
 
 class Placement(Protocol):
@@ -36,15 +74,18 @@ class Placement(Protocol):
     @property
     def arrow_batch_images(self) -> int: ...
     @property
-    def executor_java_options(self) -> str: ...
+    def settings(self) -> str: ...
     @property
-    def driver_java_options(self) -> str: ...
+    def executor_java_options(self) -> str | None: ...
+    @property
+    def driver_java_options(self) -> str | None: ...
     @property
     def event_log_dir(self) -> str | None: ...
 
 
 def settings(placement: Placement, python_path: str) -> dict[str, str]:
     """SparkConf entries for `placement`; `python_path` is the executors' own."""
+    lean = placement.settings == LEAN
     conf = {
         "spark.app.name": placement.app_name,
         "spark.master": placement.master_url,
@@ -60,34 +101,24 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         # A query that starts on half its cores would be measured with them.
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
         "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
-        "spark.driver.extraJavaOptions": placement.driver_java_options,
-        "spark.executor.extraJavaOptions": placement.executor_java_options,
         "spark.executorEnv.PYTHONPATH": python_path,
         # One thread per worker process, or they fight over the cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",
         "spark.executorEnv.OPENBLAS_NUM_THREADS": "1",
-        # Activations of a few MB come and go with every call: keep their pages.
-        "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": "268435456",
-        "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": "536870912",
         "spark.python.daemon.module": "streambed.pipelines.spark_daemon",
-        "spark.python.worker.reuse": "true",
-        "spark.buffer.size": "1048576",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.locality.wait": "0",
-        # Each of these is work per micro-batch that a map-only query has no use for.
-        "spark.sql.adaptive.enabled": "false",
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.ui.retainedExecutions": "1",
-        "spark.sql.ui.explainMode": "simple",
-        "spark.sql.maxPlanStringLength": "1000",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.streaming.numRecentProgressUpdates": "50",
-        # No checksum files: without Hadoop's native library each file costs a process (chmod).
-        "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
-        "spark.sql.streaming.noDataMicroBatches.enabled": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(placement.arrow_batch_images),
+        **(_LEAN if lean else {}),
     }
+    for role, given, own in (
+        ("driver", placement.driver_java_options, JVM),
+        ("executor", placement.executor_java_options, f"{JVM} {YOUNG}"),
+    ):
+        options = f"{LOGGING} {CLASSES}/{role}.jsa {own}"
+        conf[f"spark.{role}.extraJavaOptions"] = options if given is None else given
     # Said either way: a node's spark-defaults.conf may have switched it on.
     conf["spark.eventLog.enabled"] = "false" if placement.event_log_dir is None else "true"
     if placement.event_log_dir is not None:
@@ -96,42 +127,56 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
 
 
 def source_options(
-    bootstrap: str, topic: str, max_offsets: int | None, security: Mapping[str, str]
+    spec_settings: str,
+    bootstrap: str,
+    topic: str,
+    max_offsets: int | None,
+    security: Mapping[str, str],
 ) -> dict[str, str]:
-    """Options of the Kafka source; a micro-batch is fetched in a few large requests."""
+    """Options of the Kafka source; lean, a micro-batch is fetched in a few large requests."""
     options = {
         "kafka.bootstrap.servers": bootstrap,
         "subscribe": topic,
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",
-        "kafka.max.poll.records": "10000",
-        "kafka.max.partition.fetch.bytes": "8388608",
-        "kafka.fetch.max.bytes": "52428800",
-        "kafka.receive.buffer.bytes": "1048576",
         **{f"kafka.{name}": value for name, value in security.items()},
     }
+    if spec_settings == LEAN:
+        options |= {
+            "kafka.max.poll.records": "10000",
+            "kafka.max.partition.fetch.bytes": "8388608",
+            "kafka.fetch.max.bytes": "52428800",
+            "kafka.receive.buffer.bytes": "1048576",
+        }
     if max_offsets is not None:
         options["maxOffsetsPerTrigger"] = str(max_offsets)
     return options
 
 
 def sink_options(
-    bootstrap: str,
-    topic: str,
-    checkpoint: str,
-    progress_every_ms: int | None,
-    security: Mapping[str, str],
+    spec_settings: str, bootstrap: str, topic: str, security: Mapping[str, str]
 ) -> dict[str, str]:
-    """Options of the Kafka sink; `progress_every_ms` writes the offset log beside the batches."""
+    """Options of the Kafka sink."""
     options = {
         "kafka.bootstrap.servers": bootstrap,
         "topic": topic,
-        "checkpointLocation": checkpoint,
-        "kafka.linger.ms": "0",
-        "kafka.batch.size": "1048576",
-        "kafka.max.request.size": "8388608",
         **{f"kafka.{name}": value for name, value in security.items()},
     }
+    if spec_settings == LEAN:
+        options |= {
+            "kafka.linger.ms": "0",
+            "kafka.batch.size": "1048576",
+            "kafka.max.request.size": "8388608",
+        }
+    return options
+
+
+def query_options(checkpoint: str, progress_every_ms: int | None) -> dict[str, str]:
+    """What a streaming query keeps; `progress_every_ms` writes its offset log beside the batches.
+
+    Spark does that for a query that ends in the Kafka sink.
+    """
+    options = {"checkpointLocation": checkpoint}
     if progress_every_ms is not None:
         options["asyncProgressTrackingEnabled"] = "true"
         options["asyncProgressTrackingCheckpointIntervalMs"] = str(progress_every_ms)

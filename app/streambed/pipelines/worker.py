@@ -1,8 +1,9 @@
-"""What a Spark task does with its images: Arrow batches in, one packed result record per batch."""
+"""What a Spark task does with its images: Arrow batches in, packed result records out."""
 
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streambed.pipelines import model_files, records
+from streambed.pipelines.way import Way
 
 RESULT_SCHEMA = "value binary"
 COLUMNS = ("key", "value", "partition", "offset", "timestamp")
@@ -40,74 +42,135 @@ def _fixed(column: Any, dtype: Any, buffer: int, extra: int = 0) -> npt.NDArray[
     return values[column.offset : column.offset + len(column) + extra]
 
 
-def classify(
-    model: Any, batch: Any, batch_id: int, attempt: int, model_tag: int = 0
-) -> records.Record:
-    """The result of one Arrow batch with `COLUMNS`."""
+@dataclass(frozen=True)
+class Images:
+    """What a model is called with, and what its results are known by.
+
+    `pixels` uint8[n, image_bytes]; `ids` uint64[n]; `intended_ms` int64[n], unix milliseconds;
+    `partition` int32[n] and `offset` int64[n] of the source topic.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    ids: npt.NDArray[np.uint64]
+    intended_ms: npt.NDArray[np.int64]
+    partition: npt.NDArray[np.int32]
+    offset: npt.NDArray[np.int64]
+    received_at: float
+
+
+def unpacked(batch: Any, image_bytes: int) -> Images:
+    """The images of an Arrow batch with `COLUMNS`, without a copy of the pixels."""
     received_at = time.time()
-    partition = _fixed(batch.column("partition"), np.int32, 1)
-    offset = _fixed(batch.column("offset"), np.int64, 1)
-    timestamp_us = _fixed(batch.column("timestamp"), np.int64, 1)
-    images = images_of(batch.column("value"), model.image_bytes)
-    began = time.perf_counter()
-    labels = np.asarray(model.predict(images))
-    compute_s = time.perf_counter() - began
-    if labels.shape != (len(images),):
-        raise ValueError(
-            f"predict gave shape {labels.shape} for {len(images)} images; allowed: one label each"
-        )
-    one_partition = bool((partition == partition[0]).all())
-    return records.Record(
+    return Images(
+        pixels=images_of(batch.column("value"), image_bytes),
         ids=ids_of(batch.column("key")),
-        intended_ms=timestamp_us // 1000,
-        labels=labels.astype(np.int32),
-        partition=int(partition[0]) if one_partition else -1,
-        first_offset=int(offset.min()),
-        last_offset=int(offset.max()),
-        batch_id=batch_id,
+        intended_ms=_fixed(batch.column("timestamp"), np.int64, 1) // 1000,
+        partition=_fixed(batch.column("partition"), np.int32, 1),
+        offset=_fixed(batch.column("offset"), np.int64, 1),
         received_at=received_at,
-        compute_s=compute_s,
-        worker=os.getpid(),
-        attempt=attempt,
-        model=model_tag,
     )
 
 
-class ShapedModel:
-    """A model that is called with images in their own shape."""
+def classify(
+    model: Any, images: Images, batch_id: int, attempt: int, model_tag: int = 0
+) -> Iterator[records.Record]:
+    """One call of the model; its results in one record, or in a few that fit a message."""
+    began = time.perf_counter()
+    labels = np.asarray(model.predict(images.pixels))
+    compute_s = time.perf_counter() - began
+    count = len(images.pixels)
+    if labels.shape != (count,):
+        raise ValueError(
+            f"predict gave shape {labels.shape} for {count} images; allowed: one label each"
+        )
+    for begin in range(0, count, records.MOST_IMAGES):
+        part = slice(begin, min(begin + records.MOST_IMAGES, count))
+        partition, offset = images.partition[part], images.offset[part]
+        one_partition = bool((partition == partition[0]).all())
+        yield records.Record(
+            ids=images.ids[part],
+            intended_ms=images.intended_ms[part],
+            labels=labels[part].astype(np.int32),
+            partition=int(partition[0]) if one_partition else -1,
+            first_offset=int(offset.min()),
+            last_offset=int(offset.max()),
+            batch_id=batch_id,
+            received_at=images.received_at,
+            compute_s=compute_s * len(partition) / count,
+            worker=os.getpid(),
+            attempt=attempt,
+            model=model_tag,
+        )
 
-    def __init__(self, model: model_files.Model, image_shape: tuple[int, ...]) -> None:
+
+class ShapedModel:
+    """A model that is called with images in their own shape.
+
+    With `one_call` a network of ours gets them all at once, and not in parts that fit a cache.
+    """
+
+    def __init__(
+        self, model: model_files.Model, image_shape: tuple[int, ...], *, one_call: bool = False
+    ) -> None:
         self._model = model
         self._image_shape = image_shape
+        self._one_call = one_call and hasattr(model, "batch_images")
         self.image_bytes = int(np.prod(image_shape, dtype=np.int64))
 
     def predict(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
         """Labels for images uint8[n, image_bytes]."""
+        if self._one_call:
+            self._model.batch_images = len(images)  # type: ignore[attr-defined]
         return self._model.predict(images.reshape(len(images), *self._image_shape))
 
 
 class Classify:
-    """The function given to `mapInArrow`; `files` is a Spark broadcast of the model's files."""
+    """The function given to `mapInArrow`; `files` is a Spark broadcast of the model's files.
 
-    def __init__(self, key: str, image_shape: tuple[int, ...], files: Any) -> None:
-        self._key = key
-        self._image_shape = image_shape
+    `batch_id` is needed outside of a streaming query, which knows its own.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        image_shape: tuple[int, ...],
+        files: Any,
+        way: Way | None = None,
+        batch_id: int | None = None,
+    ) -> None:
+        self.key = key
+        self.image_shape = image_shape
         self._files = files
+        self.way = way or Way()
+        self._batch_id = batch_id
 
     def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
         from pyspark import TaskContext
 
         task = TaskContext.get()
-        batch_id = int((task and task.getLocalProperty("streaming.sql.batchId")) or -1)
+        batch_id = self._batch_id
+        if batch_id is None:
+            batch_id = int((task and task.getLocalProperty("streaming.sql.batchId")) or -1)
         return self.run(batches, batch_id, task.attemptNumber() if task else 0)
 
+    def model(self) -> ShapedModel:
+        """What classifies, built once per process."""
+        built = model_files.cached(self.key, lambda: self._files.value)
+        return ShapedModel(built, self.image_shape, one_call=self.way.one_call)
+
     def run(self, batches: Iterator[Any], batch_id: int, attempt: int) -> Iterator[Any]:
-        """One Arrow batch with one result record for each of `batches` that has images."""
-        model = ShapedModel(
-            model_files.cached(self._key, lambda: self._files.value), self._image_shape
-        )
-        tag = records.model_tag(self._key)
-        for batch in batches:
+        """An Arrow batch of one result record for each call of the model (or few, see classify)."""
+        model, tag = self.model(), records.model_tag(self.key)
+        for batch in _joined(batches) if self.way.one_call else batches:
             if len(batch):
-                message = records.encode(classify(model, batch, batch_id, attempt, tag))
-                yield pa.RecordBatch.from_arrays([pa.array([message], pa.binary())], ["value"])
+                images = unpacked(batch, model.image_bytes)
+                for record in classify(model, images, batch_id, attempt, tag):
+                    message = pa.array([records.encode(record)], pa.binary())
+                    yield pa.RecordBatch.from_arrays([message], ["value"])
+
+
+def _joined(batches: Iterator[Any]) -> Iterator[Any]:
+    """All batches as one; as few as Arrow's 2 GiB of a binary column allow."""
+    kept = [batch for batch in batches if len(batch)]
+    if kept:
+        yield from pa.Table.from_batches(kept).combine_chunks().to_batches()

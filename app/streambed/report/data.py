@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from streambed.experiment.factors import PIPELINES, Factor, by_field
+from streambed.experiment.factor import Factor
+from streambed.experiment.factors import PIPELINES, by_field
 from streambed.experiment.levels import Choice
 from streambed.report.statistics import estimate
 from streambed.results.row import Flat

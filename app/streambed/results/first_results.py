@@ -61,3 +61,11 @@ def retried_records(path: Path) -> int:
     """Result records of the collector's npz that a repeated task wrote."""
     with np.load(path) as arrays:
         return int(np.count_nonzero(arrays["record_attempt"]))
+
+
+def calls(path: Path) -> list[tuple[int, int, int]]:
+    """Micro-batch, partition and number of images of each record that no repeated task wrote."""
+    with np.load(path) as arrays:
+        first = arrays["record_attempt"] == 0
+        columns = [arrays[f"record_{name}"][first] for name in ("batch_id", "partition", "count")]
+    return list(zip(*(column.tolist() for column in columns), strict=True))

@@ -51,6 +51,27 @@ def micro_batch_times(batches: Batches, window: Window) -> MicroBatchTimes:
     return MicroBatchTimes(float(times.mean()), float(np.percentile(times, 95)), float(times.max()))
 
 
+def busy_image_rate_per_s(batches: Batches, window: Window) -> float | None:
+    """Images over processing time, of the batches that started in [start, end).
+
+    What the classifier does while it works. A batch's fixed costs are in it, so small batches
+    show less than a saturated classifier would do.
+    """
+    started = batches.started_at_s
+    inside = (batches.rows > 0) & (started >= window.start_s) & (started < window.end_s)
+    busy_s = float(batches.execution_s[inside].sum())
+    return float(batches.rows[inside].sum()) / busy_s if busy_s > 0 else None
+
+
+def queue_max_s(batches: Batches, window: Window) -> float | None:
+    """Longest wait of a batch that started in [start, end); None where batches do not queue."""
+    if batches.queued_s is None:
+        return None
+    started = batches.started_at_s
+    inside = (started >= window.start_s) & (started < window.end_s)
+    return float(batches.queued_s[inside].max()) if inside.any() else None
+
+
 def streaming_measures(
     appends: Appends,
     batches: Batches,
@@ -77,6 +98,8 @@ def streaming_measures(
         micro_batch_mean_s=times.mean_s,
         micro_batch_p95_s=times.p95_s,
         micro_batch_max_s=times.max_s,
+        busy_image_rate_per_s=busy_image_rate_per_s(batches, window),
+        queue_max_s=queue_max_s(batches, window),
         window_s=window.span_s,
         window_triggers=window.triggers,
         warm_up_s=window.start_s - sending.first_send_at,

@@ -82,6 +82,12 @@ class StreamingMeasures(Measures):
     )
     micro_batch_p95_s: float | None = measure("s", "the same: 95th percentile")
     micro_batch_max_s: float | None = measure("s", "the same: longest")
+    busy_image_rate_per_s: float | None = measure(
+        "images/s", "images over processing time: what the classifier does while it works"
+    )
+    queue_max_s: float | None = measure(
+        "s", "longest wait of a micro-batch for the ones before it, batching `interval` only"
+    )
     window_s: float | None = measure("s", "length of the measured window")
     window_triggers: int | None = measure("", "whole triggers in the measured window", int)
     warm_up_s: float | None = measure("s", "first send to the start of the measured window")

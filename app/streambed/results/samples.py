@@ -38,29 +38,45 @@ class Batches:
 
     `started_at_s` float64[n]; `execution_s` float64[n]: processing time, queueing excluded;
     `rows` int64[n]: images in the batch. A trigger without data has no entry, or one of 0 rows.
+    `queued_s` float64[n]: how long a batch that was cut at its tick waited for the ones before it;
+    None where a batch takes all that has arrived when it starts.
     """
 
     started_at_s: Floats
     execution_s: Floats
     rows: Counts
+    queued_s: Floats | None = None
 
     def __post_init__(self) -> None:
-        _same_length("batches", self.started_at_s, self.execution_s, self.rows)
+        queued = () if self.queued_s is None else (self.queued_s,)
+        _same_length("batches", self.started_at_s, self.execution_s, self.rows, *queued)
+
+    @property
+    def ended_at_s(self) -> Floats:
+        """float64[n], unix seconds."""
+        return self.started_at_s + self.execution_s
 
     @classmethod
     def of_events(cls, events: Iterable[Mapping[str, Any]]) -> Self:
-        """From the `batch` events of the classifier: started_at, execution_s, rows."""
+        """From the `batch` events of the classifier: started_at, execution_s, rows, due_at."""
         kept = sorted(events, key=lambda event: float(event["started_at"]))
         return cls(
             started_at_s=np.array([event["started_at"] for event in kept], np.float64),
             execution_s=np.array([event["execution_s"] for event in kept], np.float64),
             rows=np.array([event["rows"] for event in kept], np.int64),
+            queued_s=np.array([event["started_at"] - event["due_at"] for event in kept], np.float64)
+            if kept and all("due_at" in event for event in kept)
+            else None,
         )
 
     def filled(self) -> "Batches":
         """Only the batches that had images."""
-        keep = self.rows > 0
-        return Batches(self.started_at_s[keep], self.execution_s[keep], self.rows[keep])
+        return self.where(self.rows > 0)
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> "Batches":
+        """Only the batches that `keep` bool[n] names."""
+        queued = None if self.queued_s is None else self.queued_s[keep]
+        return Batches(self.started_at_s[keep], self.execution_s[keep], self.rows[keep], queued)
 
 
 @dataclass(frozen=True)

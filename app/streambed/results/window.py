@@ -5,12 +5,19 @@ multiples of the trigger since the epoch (ProcessingTimeExecutor.nextBatchTime),
 In real time a batch starts on a boundary and ends before the next, hence a window between two
 boundaries holds whole batches; one that straddles a boundary counts on each side with the
 records appended there.
+
+Batches that queue hold what arrived in one interval each, and their results come in lumps as they
+end. A system that never catches up is saturated, and its window then tells its capacity: it is
+bounded by the first boundaries after the end of a batch, so that it holds whole batches. It ends
+with the last batch that started while the producer was sending; where that leaves fewer than 8
+triggers, with the last full one.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from streambed.errors import StreambedError
 from streambed.experiment.length import MEASURED_TRIGGERS
@@ -32,7 +39,9 @@ starts later waited for its predecessor, whose results then fall into the next t
 CLOCK_ROUNDING_S = 0.005
 
 SHRINKING = 0.9
-"""A backlog whose last batch is below this part of the largest was still being worked off."""
+"""A backlog whose last batch is below this part of the largest was still being worked off; for
+batches that queue, so was one whose last wait is, and by more than a trigger. At the end of a cell,
+a batch below this part of its predecessor is not full."""
 
 
 STEADY_BATCHES, STEADY, KEEPS_UP = 3, 1.3, 0.95
@@ -76,7 +85,8 @@ def drained_at(
 ) -> float | None:
     """When the backlog was first gone: start of the first of two batches in a row without one.
 
-    Without a backlog a batch starts on time and holds no more than what arrives in a trigger.
+    Without a backlog a batch starts on time and, unless it was cut at its tick, holds no more than
+    what arrives in a trigger.
     Two, because the first batch of all holds the few images that were there when it started,
     while a backlog gathers behind it.
 
@@ -90,15 +100,58 @@ def drained_at(
         unix seconds, or None when it never was.
     """
     filled = batches.filled()
+    if filled.queued_s is not None:
+        return _first_pair(filled, filled.queued_s <= ON_TIME * trigger_s)
     limit = max(
         arriving_per_trigger * (1 + DRAIN_TOLERANCE), arriving_per_trigger + DRAIN_SLACK_IMAGES
     )
     late_s = (filled.started_at_s - origin_s) % trigger_s
     # A clock that rounds to milliseconds may show a start just before its boundary.
     on_time = (late_s <= ON_TIME * trigger_s) | (trigger_s - late_s < CLOCK_ROUNDING_S)
-    good = (filled.rows <= limit) & on_time
+    return _first_pair(filled, (filled.rows <= limit) & on_time)
+
+
+def _first_pair(batches: Batches, good: npt.NDArray[np.bool_]) -> float | None:
     pairs = np.flatnonzero(good[:-1] & good[1:])
-    return float(filled.started_at_s[pairs[0]]) if pairs.size else None
+    return float(batches.started_at_s[pairs[0]]) if pairs.size else None
+
+
+def _refuse_shrinking(running: Batches, trigger_s: float) -> None:
+    """Raises TooShort when the backlog was still being worked off as the producer ended."""
+    if running.queued_s is None:
+        largest, last = int(running.rows[1:].max(initial=0)), int(running.rows[-1])
+        shrinking = last < SHRINKING * largest
+        evidence = f"a batch of {last} images after one of {largest}"
+    else:
+        longest, newest = float(running.queued_s.max()), float(running.queued_s[-1])
+        shrinking = newest < min(SHRINKING * longest, longest - trigger_s)
+        evidence = f"a batch that waited {newest:.1f} s after one that waited {longest:.1f} s"
+    if shrinking:
+        raise TooShort(
+            f"the backlog was still being worked off when the producer ended ({evidence}); "
+            "give `warm_up.drain` more time"
+        )
+
+
+def _first_end(batches: Batches, warm_at: float) -> float:
+    """End of the first batch that ends after the warm-up, unix seconds."""
+    ended = batches.ended_at_s
+    warm = ended[ended >= warm_at]
+    return float(warm[0] if warm.size else ended[-1])
+
+
+def _last_full_end(batches: Batches, sending: Sending) -> float:
+    """End of the last full batch, unix seconds.
+
+    A batch that started while the producer was sending is full, one after it when it is not much
+    smaller than its predecessor.
+    """
+    last = batches.rows.size - 1
+    while last > 0 and batches.started_at_s[last] > sending.last_send_at:
+        if batches.rows[last] >= SHRINKING * batches.rows[last - 1]:
+            break
+        last -= 1
+    return float(batches.ended_at_s[last])
 
 
 def back_to_back_at(
@@ -139,46 +192,36 @@ def find_window(
     It starts at the first boundary that has `warm_up_triggers` whole triggers since the first
     send before it and at which the backlog is drained; it ends at the last boundary while the
     producer was still sending. When the backlog never drains and does not shrink, the system is
-    saturated: the window then starts once the first batch of images has ended, and the figures
-    show the system's capacity.
+    saturated: the window then goes from batch end to batch end, see above.
 
     Raises:
         TooShort: fewer than 8 whole triggers remain, or the backlog was still shrinking.
     """
-    while_sending = batches.started_at_s <= sending.last_send_at
-    running = Batches(
-        batches.started_at_s[while_sending],
-        batches.execution_s[while_sending],
-        batches.rows[while_sending],
-    ).filled()
+    filled = batches.filled()
+    running = filled.where(filled.started_at_s <= sending.last_send_at)
     if not running.rows.size:
         raise TooShort("no micro-batch had images while the producer was sending")
 
     start = _boundary_after(sending.first_send_at, trigger_s, origin_s) + warm_up_triggers
     end = _boundary_before(sending.last_send_at, trigger_s, origin_s)
     # What counts is the backlog when warm-up ends, not a quiet moment before a slow first batch.
-    late = running.started_at_s >= origin_s + (start - 1) * trigger_s
-    settled = Batches(running.started_at_s[late], running.execution_s[late], running.rows[late])
-    settled_at = drained_at(settled, sending.rate_per_s * trigger_s, trigger_s, origin_s)
+    late = running.where(running.started_at_s >= origin_s + (start - 1) * trigger_s)
+    settled_at = drained_at(late, sending.rate_per_s * trigger_s, trigger_s, origin_s)
+    if settled_at is None and running.queued_s is None:
+        settled_at = back_to_back_at(late, sending.rate_per_s, trigger_s)
+    drained = settled_at is not None
     if settled_at is None:
-        settled_at = back_to_back_at(settled, sending.rate_per_s, trigger_s)
-    if settled_at is None:
-        largest, last = int(running.rows[1:].max(initial=0)), int(running.rows[-1])
-        if last < SHRINKING * largest:
-            raise TooShort(
-                f"the backlog was still being worked off when the producer ended (a batch of "
-                f"{last} images after one of {largest}); give `warm_up.drain` more time"
-            )
-        settled_at = float(running.started_at_s[0] + running.execution_s[0])
-        drained = False
-    else:
-        drained = True
+        _refuse_shrinking(running, trigger_s)
+        settled_at = _first_end(filled, origin_s + start * trigger_s)
+        end = _boundary_after(float(running.ended_at_s[-1]), trigger_s, origin_s)
     start = max(start, _boundary_after(settled_at, trigger_s, origin_s))
+    if not drained and end - start < MEASURED_TRIGGERS:
+        end = _boundary_after(_last_full_end(filled, sending), trigger_s, origin_s)
     triggers = end - start
     if triggers < MEASURED_TRIGGERS:
         raise TooShort(
             f"too short: {max(triggers, 0)} whole triggers of {trigger_s:g} s after warm-up while "
-            f"the producer was sending; a result needs {MEASURED_TRIGGERS}"
+            f"there were images to classify; a result needs {MEASURED_TRIGGERS}"
         )
     return Window(
         start_s=origin_s + start * trigger_s,

@@ -1,11 +1,21 @@
 """When a phase of a cell is over: known from counts, or from a program that ended."""
 
 import asyncio
+import functools
 
 from streambed.runner.failure import CellFailure
 from streambed.runner.program import Event, Program
 
 _FETCH_GRACE_S = 10.0
+# Without a new result; one call of the model for the backlog of a whole cell takes minutes.
+_STALLED_S = 240.0
+_LONGEST_S = 86_400.0
+
+
+def warmed_up(collect: Program, count: int) -> Event | None:
+    """The collector's newest count, once it has seen `count` warm-up images."""
+    newest = collect.last("progress")
+    return newest if newest is not None and newest["warm_up"] >= count else None
 
 
 def images_read(events: list[Event]) -> int:
@@ -27,22 +37,21 @@ async def until_read(classify: Program, images: int, timeout_s: float) -> None:
     await classify.until_true(all_read, what=f"{images} images read", timeout_s=timeout_s)
 
 
-async def until_complete(
-    collect: Program, classify: Program, images: int, patience_s: float
-) -> None:
+async def until_complete(collect: Program, classify: Program, images: int) -> None:
     """Until every id has a result, or Spark has read every image and one is still missing.
+
+    It may take as long as new results come: how fast a classifier is, the cell is to find out.
 
     Args:
         collect: the collector.
         classify: the classifier.
         images: all that were sent since it started, those that do not count included.
-        patience_s: how long this may take.
 
     Raises:
-        CellFailure: a program ended before, or the time is over.
+        CellFailure: a program ended before, or nothing new came for a long time.
     """
-    complete = asyncio.create_task(collect.until("complete", timeout_s=patience_s))
-    read = asyncio.create_task(until_read(classify, images, patience_s))
+    complete = asyncio.create_task(_all_results(collect))
+    read = asyncio.create_task(until_read(classify, images, _LONGEST_S))
     try:
         await asyncio.wait([complete, read], return_when=asyncio.FIRST_COMPLETED)
         if not complete.done():
@@ -55,6 +64,22 @@ async def until_complete(
         for task in (complete, read):
             task.cancel()
         await asyncio.gather(complete, read, return_exceptions=True)
+
+
+async def _all_results(collect: Program) -> None:
+    seen = -1
+    while collect.last("complete") is None:
+        newer = functools.partial(_newer, collect, seen)
+        event = await collect.until_true(newer, what="more results", timeout_s=_STALLED_S)
+        seen = event["unique"]
+
+
+def _newer(collect: Program, seen: int) -> Event | None:
+    """The event that all is complete, or the newest count when it is above `seen`."""
+    newest = collect.last("progress")
+    if newest is not None and newest["unique"] <= seen:
+        newest = None
+    return collect.last("complete") or newest
 
 
 async def unless_ended(waiting: "asyncio.Task[Event]", *others: Program) -> Event:

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from streambed.gates import timeliness
+from streambed.gates import representative, timeliness
 from streambed.gates.reading import Reading
 from streambed.results import bottleneck, first_results, histogram, lag, latency, resources
 from streambed.results.measure import streaming_measures
@@ -78,6 +78,9 @@ def measures(
         found = StreamingMeasures()
         readings.append(Reading("window", ok=False, measured=error.message, expected="8 triggers"))
     else:
+        readings += representative.judge(
+            cell.streaming, cell.payload_bytes, found, window, unshaped_rate_per_s
+        )
         used = _use(seen, raw, producer, window)
         if seen.rate_per_s is not None:
             timely, more_readings = open_mode(
@@ -102,7 +105,12 @@ def _use(seen: Observed, raw: Path, producer: str, window: Window) -> dict[str, 
     if seen.goodput is not None:
         goodputs[producer] = (seen.goodput.up_mbit_per_s, seen.goodput.down_mbit_per_s)
     nodes = resources.read(raw / resources.FILE)
-    ranked = bottleneck.utilisations(nodes, window.start_s, window.end_s, goodputs)
+    end_s = window.end_s
+    if not window.drained:
+        # The work of a saturated cell, and with it the sampling, ends within the last trigger.
+        newest = min((float(use.at_s[-1]) for use in nodes.values() if use.at_s.size), default=0)
+        end_s = max(min(end_s, newest), end_s - seen.cell.streaming.trigger_s)
+    ranked = bottleneck.utilisations(nodes, window.start_s, end_s, goodputs)
     return bottleneck.measures(ranked)
 
 

@@ -8,7 +8,9 @@ from streambed.runner import shaping, topics
 from streambed.runner.program import Program
 from streambed.runner.remote import Fleet
 
-PROBE_IMAGES = 60_000
+PROBE_IMAGES = {"confluent-kafka": 60_000, "kafka-python": 15_000}
+"""Two seconds of either library, or more, on the quota of a small bed's client."""
+
 MIN_BATCH_BYTES = 16 * 1024
 MAX_BATCH_BYTES = 256 * 1024
 MAX_QUEUE_BYTES = 4 * 1024 * 1024
@@ -21,7 +23,8 @@ def sender_config(config: StreamingConfiguration) -> dict[str, Any]:
     """Settings of the producer's client.
 
     A slow link gets small batches and a short queue: images are to arrive evenly, and what waits
-    in the client after the last send would be an idle producer on a busy link.
+    in the client after the last send would be an idle producer on a busy link. With the library's
+    own settings only what may wait is bounded.
     """
     rate = config.bandwidth_mbit_per_s
     if rate is None:
@@ -30,11 +33,10 @@ def sender_config(config: StreamingConfiguration) -> dict[str, Any]:
         bytes_per_s = rate * 1e6 / 8
         batch_bytes = round(min(MAX_BATCH_BYTES, max(MIN_BATCH_BYTES, 0.03 * bytes_per_s)))
         queue_bytes = round(min(MAX_QUEUE_BYTES, max(4 * batch_bytes, 0.3 * bytes_per_s)))
-    return {
-        "batch_bytes": batch_bytes,
-        "queue_bytes": queue_bytes,
-        "compression": config.compression,
-    }
+    bounded = {"queue_bytes": queue_bytes, "compression": config.compression}
+    if config.producer_settings == "library":
+        return {**bounded, **dict.fromkeys(("batch_bytes", "linger_ms", "acks", "idempotence"))}
+    return {**bounded, "batch_bytes": batch_bytes}
 
 
 def producer_spec(
@@ -83,7 +85,7 @@ async def probe(
         placement,
         dataset,
         topic["name"],
-        count=PROBE_IMAGES,
+        count=PROBE_IMAGES[config.producer],
         deadline_s=_PROBE_TIMEOUT_S,
     )
     async with (

@@ -59,6 +59,12 @@ def _of_search(found: Found) -> Reading:
     )
 
 
+def of_calls(seen: Observed, raw: Path) -> Reading:
+    """Whether the model was called as asked; `raw` is the attempt's directory."""
+    config = seen.cell.streaming
+    return effects.calls_act(config.calls, first_results.calls(raw / "results.npz"))
+
+
 def of_peace(seen: Observed, raw: Path) -> Reading:
     """Whether something died on its own; `raw` is the attempt's directory."""
     before, after = seen.lives if seen.lives is not None else ({}, {})

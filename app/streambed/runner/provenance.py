@@ -142,4 +142,4 @@ def of_model(config: StreamingConfiguration, model: DeployedModel) -> Facts:
 def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Facts:
     """Spark's settings in effect, without what differs from one application to the next."""
     kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
-    return Facts(effective={f"spark, {config.mode}": kept})
+    return Facts(effective={f"spark, {config.spark_settings} settings": kept})

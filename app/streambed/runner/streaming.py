@@ -42,6 +42,7 @@ class StreamingPipeline:
         send_rate_per_s = figures.sending_of(self._observed.produced).rate_per_s
         readings += self._judge(unshaped_rate_per_s, send_rate_per_s)
         readings += proofs.of_effects(self._observed, self._place, model.tag)
+        readings.append(proofs.of_calls(self._observed, work.directory))
         readings.append(proofs.of_peace(self._observed, work.directory))
         return Outcome(measures, readings)
 
@@ -92,13 +93,7 @@ class StreamingPipeline:
             for batch in seen.batches
             if produced["first_send_at"] <= batch["started_at"] <= produced["last_send_at"]
         ]
-        readings.append(
-            trigger.acts(
-                [b["started_at"] for b in sending],
-                [b["execution_s"] for b in sending],
-                self._config.trigger_s,
-            )
-        )
+        readings.append(trigger.judge(sending, self._config.trigger_s))
         readings.append(
             driver.headroom(unshaped_rate_per_s, send_rate_per_s, cell.gates.driver_headroom)
         )

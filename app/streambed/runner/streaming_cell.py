@@ -24,7 +24,7 @@ from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Work
 from streambed.runner.producing import producer_spec
-from streambed.runner.program import Event, Program
+from streambed.runner.program import Program
 from streambed.runner.rate_search import RateSearch
 from streambed.runner.sweep import RUN_DIR
 
@@ -34,7 +34,7 @@ PRIME_FIRST_ID = 1 << 62
 _START_TIMEOUT_S = 120.0
 _PRIME_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 60.0
-# A cell may take this many times as long as the link needs, before it is given up.
+# A producer may take this many times as long as it needs, before it is given up.
 _PATIENCE = 4.0
 _PATIENCE_FLOOR_S = 60.0
 
@@ -136,6 +136,10 @@ class StreamingCell:
                 "model": self._model.spec,
                 "dataset": self._model.dataset_on_node,
                 "trigger_s": self._config.trigger_s,
+                "batching": self._config.batching,
+                "conversion": self._config.conversion,
+                "calls": self._config.calls,
+                "settings": self._config.spark_settings,
                 "executors": len(self._place.workers),
                 "run_dir": f"{RUN_DIR}/{self._name}",
             },
@@ -178,7 +182,7 @@ class StreamingCell:
             first_id += count
             seen = asyncio.create_task(
                 collect.until_true(
-                    functools.partial(_warmed_up, collect, first_id - PRIME_FIRST_ID),
+                    functools.partial(completion.warmed_up, collect, first_id - PRIME_FIRST_ID),
                     what=f"results of {first_id - PRIME_FIRST_ID} warm-up images",
                     timeout_s=patience_s,
                 )
@@ -190,7 +194,9 @@ class StreamingCell:
     def _warm_up_phases(self) -> list[tuple[int, float | None]]:
         """Images of each phase, and their rate (None: all at once)."""
         warm_up = self._cell.warm_up
-        rate = arrival_images_per_s(self._config, self._cell.payload_bytes)
+        rate = arrival_images_per_s(
+            self._config, self._cell.payload_bytes, self._cell.producer_cpus
+        )
         phases: list[tuple[int, float | None]] = [(warm_up.prime_images, None)]
         # No faster than can be classified, or the rehearsal would end in a backlog.
         pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
@@ -254,7 +260,8 @@ class StreamingCell:
     async def _measured_phase(self, collect: Program, classify: Program) -> None:
         count, rate = self.observed.images, self.observed.rate_per_s
         config, payload_bytes = self._config, self._cell.payload_bytes
-        sending_s = rates.sending_s(config, payload_bytes, count, rate)
+        own_s = count / self._unshaped_rate_per_s
+        sending_s = max(own_s, rates.sending_s(config, payload_bytes, count, rate))
         patience_s = _PATIENCE * sending_s + _PATIENCE_FLOOR_S
         closed = rates.closed_mode_rate_per_s(config, payload_bytes, self.observed.goodput)
         lives_before = await disturbance.read(self._fleet.all())
@@ -267,7 +274,7 @@ class StreamingCell:
             self.observed.produced = await completion.unless_ended(done, classify, collect)
             await produce.end(timeout_s=_STOP_TIMEOUT_S)
         read = self.observed.produced["acked"] + self._uncounted_images
-        await completion.until_complete(collect, classify, read, patience_s)
+        await completion.until_complete(collect, classify, read)
         took_s = time.monotonic() - began
         cpu_after = await contention.read(self._fleet.all())
         self.observed.taken = contention.taken(cpu_before, cpu_after, took_s)
@@ -290,9 +297,3 @@ class StreamingCell:
         self.observed.collected = await collect.until("done", timeout_s=_STOP_TIMEOUT_S)
         raw_on_node = self.observed.collected["raw_path"]
         await self._broker.get(raw_on_node, self._raw / "results.npz")
-
-
-def _warmed_up(collect: Program, count: int) -> Event | None:
-    """The collector's newest count, once it has seen `count` warm-up images."""
-    newest = collect.last("progress")
-    return newest if newest is not None and newest["warm_up"] >= count else None

@@ -1,0 +1,82 @@
+"""The Spark session of a driver, and Spark's errors in one line."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streambed.pipelines import spark_conf
+from streambed.pipelines.errors import ServiceError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSession":
+    """A session with `spark_conf.settings`, and `more` on top of them.
+
+    Raises ServiceError when the driver does not start.
+    """
+    # Read by the JVM that only works out spark-submit's command line.
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    os.environ["SPARK_LOCAL_IP"] = placement.driver_address
+    os.environ["SPARK_CONF_DIR"] = spark_conf.NO_CONFIGURATION
+    # What the driver finds here is the interpreter the executors start, too.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    python_path = str(Path(__file__).resolve().parents[2])
+    conf = SparkConf(loadDefaults=False)
+    for name, value in spark_conf.settings(placement, python_path).items():
+        conf.set(name, value)
+    for name, value in more.items():
+        conf.set(name, str(value))
+    session = calling(
+        lambda: SparkSession.builder.config(conf=conf).getOrCreate(), "the driver did not start"
+    )
+    session.sparkContext.setLogLevel("WARN")
+    return session
+
+
+def executors(session: "SparkSession") -> list[str]:
+    """host:port of every executor."""
+    context = session.sparkContext._jsc.sc()  # noqa: SLF001 (pyspark has no public way)
+    infos = context.statusTracker().getExecutorInfos()
+    return sorted(f"{info.host()}:{info.port()}" for info in infos)
+
+
+def executor_ids(session: "SparkSession") -> list[str]:
+    """Ids of the executors; one that took another's place has a new id."""
+    ids = session.sparkContext._jsc.sc().getExecutorIds()  # noqa: SLF001 (as above)
+    return sorted(ids.apply(index) for index in range(ids.size()))
+
+
+def versions(session: "SparkSession") -> dict[str, str]:
+    """Of Spark, Java and Python as they run."""
+    system = session.sparkContext._jvm.java.lang.System  # noqa: SLF001
+    return {
+        "spark": session.version,
+        "java": str(system.getProperty("java.version")),
+        "python": sys.version.split()[0],
+    }
+
+
+def calling(call: Callable[[], Any], what: str) -> Any:
+    """`call()`, with Spark's and Java's errors as a ServiceError of one line."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException, PySparkRuntimeError
+
+    try:
+        return call()
+    except (Py4JError, PySparkException, PySparkRuntimeError) as error:
+        raise ServiceError(f"{what}: {reason(str(error))}") from None
+
+
+def reason(text: str) -> str:
+    """The lines of a Java error, or of a Python one inside it, that say something."""
+    lines = [line.strip() for line in text.partition("Driver stacktrace")[0].splitlines()]
+    noise = ("at ", "JVM stack", "File ", "^", "Traceback", "...")
+    telling = [line for line in lines if line and not line.startswith(noise)]
+    return " | ".join(telling[:12])[:1500]
