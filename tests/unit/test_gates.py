@@ -1,6 +1,7 @@
 """Gates: each lets a good reading through and stops a bad one."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -47,12 +48,18 @@ def test_goodput_out_of_tolerance_fails_in_its_direction(up: float, down: float)
     }
 
 
-def test_goodput_is_what_the_receiver_counted() -> None:
-    report = {"end": {"sum_received": {"bits_per_second": 9.5e6}, "sum_sent": {}}}
+def _interval(mbit_per_s: float, seconds: float = 0.25, *, omitted: bool = False) -> dict[str, Any]:
+    rate = {"bits_per_second": mbit_per_s * 1e6, "seconds": seconds, "omitted": omitted}
+    return {"streams": [], "sum": rate}
+
+
+def test_goodput_is_what_the_receiver_counted_while_the_host_did_not_stop() -> None:
+    start_up = [_interval(30, omitted=True)] * 4
+    report = {"intervals": [*start_up, *[_interval(9.5)] * 6, _interval(0), _interval(99, 0.01)]}
     assert goodput.received_mbit_per_s(json.dumps(report), "a to b") == pytest.approx(9.5)
 
 
-@pytest.mark.parametrize("text", ["", "{}x", '{"error": "unable to connect"}'])
+@pytest.mark.parametrize("text", ["", "{}x", '{"error": "unable to connect"}', '{"intervals": []}'])
 def test_a_failed_measurement_is_no_goodput(text: str) -> None:
     with pytest.raises(CellFailure, match="a to b"):
         goodput.received_mbit_per_s(text, "a to b")

@@ -1,13 +1,16 @@
 """Gate 1: the link carries what its rate promises, in both directions, and nothing else is shaped.
 
-Goodput is TCP payload as the receiver counts it, by iperf3, after its start-up is left out. What
-is expected follows from the frame: rate x (MTU - 52) / (MTU + 14), see `streambed.link`.
+Goodput is TCP payload as the receiver counts it, by iperf3, after its start-up is left out: the
+median over short intervals, since a host that stops its guests for some of them stops both ends of
+the link, and a shaped link makes up for nothing. What is expected follows from the frame:
+rate x (MTU - 52) / (MTU + 14), see `streambed.link`.
 """
 
 import asyncio
 import contextlib
 import json
 import math
+import statistics
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +24,7 @@ from streambed.runner.remote import Session
 IPERF_PORT = 5201
 SEGMENT_BYTES = 1448
 _OMIT_S = 1  # iperf3 takes whole seconds
+_INTERVAL_S = 0.25  # at 10 Mbit/s some 200 segments
 # So many segments that one more or less is well below the tolerance.
 _SEGMENTS = 1500
 _MAX_S = 12.0
@@ -65,36 +69,39 @@ async def _server(session: Session) -> AsyncIterator[None]:
         process.close()
 
 
-async def _one_way(client: Session, server: Session, seconds: float, *, down: bool) -> float:
-    async with _server(server):
-        done = await client.run(
+async def _one_way(sender: Session, receiver: Session, seconds: float) -> float:
+    # The receiver is iperf3's client, since it is the client that reports as JSON.
+    async with _server(sender):
+        done = await receiver.run(
             [
-                "iperf3",
-                "--json",
-                "--client",
-                server.node.bed_address,
-                "--port",
-                str(IPERF_PORT),
-            ]
-            + ["--time", str(math.ceil(seconds)), "--omit", str(_OMIT_S)]
-            + (["--reverse"] if down else []),
+                *("iperf3", "--json", "--reverse", "--client", sender.node.bed_address),
+                *("--port", str(IPERF_PORT), "--time", str(math.ceil(seconds))),
+                *("--omit", str(_OMIT_S), "--interval", str(_INTERVAL_S)),
+            ],
             timeout_s=seconds + 30,
             check=False,
         )
-    return received_mbit_per_s(done.stdout, f"{client.node.name} to {server.node.name}")
+    return received_mbit_per_s(done.stdout, f"{sender.node.name} to {receiver.node.name}")
 
 
 def received_mbit_per_s(iperf_json: str, path: str) -> float:
-    """What the receiver counted, from iperf3's JSON.
+    """The median of what the receiver counted in each interval, from its iperf3's JSON.
 
     Raises:
-        CellFailure: iperf3 reported an error or something else than JSON.
+        CellFailure: iperf3 reported an error or something else than JSON with intervals.
     """
     try:
         report: dict[str, Any] = json.loads(iperf_json)
         if "error" in report:
             raise CellFailure(f"goodput {path}: {report['error']}")
-        return float(report["end"]["sum_received"]["bits_per_second"]) / 1e6
+        sums = [interval["sum"] for interval in report["intervals"]]
+        # The last interval may be a sliver.
+        rates = [
+            float(each["bits_per_second"]) / 1e6
+            for each in sums
+            if not each["omitted"] and each["seconds"] > _INTERVAL_S / 2
+        ]
+        return statistics.median(rates)
     except (ValueError, KeyError, TypeError):
         raise CellFailure(f"goodput {path}: iperf3 said {iperf_json[:200]!r}") from None
 
@@ -105,8 +112,8 @@ async def measure(
     """Measure both directions, one after the other (together their ACKs would disturb)."""
     seconds = measuring_time_s(rate_bit_per_s, least_s)
     return Goodput(
-        up_mbit_per_s=await _one_way(client, server, seconds, down=False),
-        down_mbit_per_s=await _one_way(client, server, seconds, down=True),
+        up_mbit_per_s=await _one_way(client, server, seconds),
+        down_mbit_per_s=await _one_way(server, client, seconds),
     )
 
 
