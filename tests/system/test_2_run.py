@@ -24,7 +24,7 @@ def small(bed: Bed, results: Path) -> list[dict[str, Any]]:
     What is checked here is that figures are sound; how fast this machine is, the demo shows.
     """
     rates = ("--set", "bandwidth=10 Mbit/s,50 Mbit/s")
-    streambed("run", "small", "-i", bed.path, "--results", str(results), *rates)
+    streambed("run", bed.small, "-i", bed.path, "--results", str(results), *rates)
     return rows(results, "small")
 
 
@@ -131,7 +131,7 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
 
 def test_the_published_design_cuts_a_batch_at_every_trigger(bed: Bed, tmp_path: Path) -> None:
     options = ("-i", bed.path, "--results", str(tmp_path), *QUICK, "--set", "mode=as_published")
-    streambed("run", "small", *options)
+    streambed("run", bed.small, *options)
     (row,) = rows(tmp_path, "small")
     assert row["status"] == "ok", row["reason"]
     assert (row["producer"], row["partitions"]) == ("kafka-python", 1)
@@ -148,7 +148,7 @@ def test_the_published_design_cuts_a_batch_at_every_trigger(bed: Bed, tmp_path: 
 
 def test_one_factor_of_a_mode_can_be_swapped(bed: Bed, tmp_path: Path) -> None:
     options = ("-i", bed.path, "--results", str(tmp_path), *QUICK, "--set", "swap=conversion")
-    streambed("run", "small", *options)
+    streambed("run", bed.small, *options)
     (row,) = rows(tmp_path, "small")
     assert row["status"] == "ok", row["reason"]
     assert (row["conversion"], row["batching"], row["partitions"]) == ("rows", "backlog", 2)
@@ -156,7 +156,7 @@ def test_one_factor_of_a_mode_can_be_swapped(bed: Bed, tmp_path: Path) -> None:
 
 
 def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
-    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command, "--repeats", "2") as killed:
         line_with(killed, "cell 2/2")
         line_with(killed, "classifying")
@@ -177,7 +177,7 @@ def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
 
 def test_the_broker_may_run_on_the_client(bed: Bed, tmp_path: Path) -> None:
     """Every image crosses the link on its way to Spark instead, and comes out once."""
-    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     streambed(*command, "--set", "broker_on=client")
     (row,) = rows(tmp_path, "small")
     assert (row["broker_on"], row["lost"], row["duplicates"]) == ("client", 0, 0)
@@ -190,7 +190,7 @@ def test_the_broker_may_run_on_the_client(bed: Bed, tmp_path: Path) -> None:
 def test_at_a_constant_rate_each_image_has_a_latency_and_a_sample_has_its_parts(
     bed: Bed, tmp_path: Path
 ) -> None:
-    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     streambed(*command, "--set", "offered_rate=500 images/s")
     (row,) = rows(tmp_path, "small")
     assert row["gates"]["offered_rate_acts"]["ok"]
@@ -208,7 +208,7 @@ def test_at_a_constant_rate_each_image_has_a_latency_and_a_sample_has_its_parts(
 
 
 def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_path: Path) -> None:
-    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     streambed(*command, "--set", "sustainable_share=50 %")
     (row,) = rows(tmp_path, "small")
     # 10 Mbit/s is nothing to the pipeline: the link is the limit, and the row says so.
@@ -222,7 +222,7 @@ def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_p
 
 
 def test_an_interrupted_run_is_a_row_and_leaves_the_bed_usable(bed: Bed, tmp_path: Path) -> None:
-    command = ("run", "small", "-i", bed.path, "--results", str(tmp_path), *QUICK)
+    command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command) as running:
         line_with(running, "classifying")
         # The bed is taken: a second run leaves nothing behind, not even a directory.
