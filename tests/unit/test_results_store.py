@@ -16,7 +16,7 @@ from streambed.experiment import Execution, Overrides, load
 from streambed.results import run as runs
 from streambed.results import show, writer
 from streambed.results.manifest import Facts
-from streambed.results.measures import MEASURES, StreamingMeasures
+from streambed.results.measures import StreamingMeasures, measures_of
 from streambed.results.row import Flag, Row, Status, plain
 from streambed.results.writer import Attempt, RunWriter
 
@@ -51,7 +51,7 @@ def test_a_row_holds_what_everybody_agreed_on(tmp_path: Path) -> None:
         "cold_start_s reason started_at ended_at gates"
     )
     assert set(agreed.split()) <= set(row)
-    assert set(MEASURES) <= set(row)
+    assert set(measures_of("streaming")) <= set(row)
     assert row["gates"]["goodput_before"] == {"up_mbit_per_s": 9.56, "within": True}
     assert (row["payload_bytes"], row["lost"], row["flags"]) == (784, 0, [])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from streambed import inventory
 from streambed.errors import StreambedError
+from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.content import canonical, image_facts
 from streambed.experiment.experiment import Experiment
 from streambed.experiment.factor import Configuration
@@ -46,14 +47,29 @@ class Cell:
 
     @property
     def streaming(self) -> StreamingConfiguration:
-        """The configuration of a cell of pipeline `streaming`."""
+        """The configuration of a cell of pipeline `streaming`, or what an ablation takes apart."""
+        if isinstance(self.config, AblationConfiguration):
+            return _whole(self.config)
         if not isinstance(self.config, StreamingConfiguration):
             raise TypeError(f"a cell of pipeline {self.pipeline!r} has no streaming configuration")
         return self.config
 
     @property
+    def ablation(self) -> AblationConfiguration:
+        """The configuration of a cell of pipeline `ablation`."""
+        if not isinstance(self.config, AblationConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no stage")
+        return self.config
+
+    @property
     def images(self) -> int | None:
         """How many images the cell sends and counts; None: as its search finds."""
+        return self.config.images
+
+    @property
+    def given_images(self) -> int:
+        """The same of a cell without a search."""
+        assert self.config.images is not None
         return self.config.images
 
     def effective(self) -> dict[str, Any]:
@@ -84,6 +100,18 @@ class Cell:
     def fields(self) -> dict[str, Value]:
         """What a row holds of the cell's configuration: field → value, units in the names."""
         return {**self.config.as_fields(), "payload_bytes": self.payload_bytes}
+
+
+def _whole(part: AblationConfiguration) -> StreamingConfiguration:
+    """The pipeline that an ablation takes apart: the engineered one, nothing shaped."""
+    return StreamingConfiguration(
+        images=part.images,
+        producer=part.producer,
+        partitions=part.partitions,
+        model=part.model,
+        weights=part.weights,
+        dataset=part.dataset,
+    )
 
 
 def digest(data: object) -> str:

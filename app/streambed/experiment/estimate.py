@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.cells import Cell
 from streambed.experiment.length import (
     arrival_images_per_s,
@@ -27,6 +28,21 @@ ROWS_IMAGES_PER_S = 5_000.0
 
 KAFKA_PYTHON_SHARE = 0.65
 """What kafka-python sends, of the bound that length.py gives it."""
+
+LOAD_IMAGES_PER_S = 60_000.0
+"""Loading a topic from its broker's own node, in a quota of 1.6."""
+
+STAGE_IMAGES_PER_S = {
+    "producer": 80_000.0,
+    "broker": 160_000.0,
+    "scan": 90_000.0,
+    "identity": 80_000.0,
+    "model": UNSHAPED_IMAGES_PER_S,
+    "full": UNSHAPED_IMAGES_PER_S,
+    "chainer": 28_000.0,
+    "loop": 26_000.0,
+}
+"""Images/s of the stages of an ablation, in a quota of 1.6 (the producer's: 0.4)."""
 
 GATE_SETTLE_S = 1.0
 """Starting and ending one goodput measurement."""
@@ -69,7 +85,22 @@ def search_s(cell: Cell) -> float:
 
 
 def cell_s(cell: Cell) -> float:
-    """One execution: cold start, priming, gates, warm-up and triggers, last batches, the rest.
+    """One execution, from an idle bed and back to it."""
+    if isinstance(cell.config, AblationConfiguration):
+        return _stage_s(cell, cell.config)
+    return _streaming_s(cell)
+
+
+def _stage_s(cell: Cell, config: AblationConfiguration) -> float:
+    """One stage: the topic loaded, the cold start, the images, the rest."""
+    processing = cell.given_images / STAGE_IMAGES_PER_S[config.stage]
+    loads = config.stage not in ("producer", "chainer")
+    loading = cell.given_images / LOAD_IMAGES_PER_S if loads else 0.0
+    return COLD_START_S + loading + processing + OTHER_S
+
+
+def _streaming_s(cell: Cell) -> float:
+    """Cold start, priming, gates, warm-up and triggers, last batches, the rest.
 
     Goodput is measured in two directions before and after, unless nothing is shaped.
     """

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.factor import (
     BY_MODE,
     KEY,
@@ -202,7 +203,7 @@ class StreamingConfiguration(Configuration):
 
 
 PIPELINES: Mapping[str, type[Configuration]] = {
-    cls.pipeline: cls for cls in (StreamingConfiguration,)
+    cls.pipeline: cls for cls in (StreamingConfiguration, AblationConfiguration)
 }
 """Every pipeline an experiment can name. A new one is one class here."""
 

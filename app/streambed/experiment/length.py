@@ -7,10 +7,15 @@
 The arrival rate is what the link lets through at best, so that a cell lasts at least this long:
 goodput / (8 * (payload + RECORD_BYTES)), times the compression's ratio; or the offered rate, or
 what the producer's library manages on the client's cores, when that is less.
+
+An ablation reads a loaded topic, in micro-batches of a given size:
+
+    images = (warm_up.triggers + MEASURED_TRIGGERS) * micro_batch_images
 """
 
 import math
 
+from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.factor import Configuration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.schema import WarmUp
@@ -103,6 +108,8 @@ def images_of(
     """
     if config.images is not None:
         return config.images
+    if isinstance(config, AblationConfiguration):
+        return (warm_up.triggers + MEASURED_TRIGGERS) * config.micro_batch_images
     assert isinstance(config, StreamingConfiguration)
     arrival = arrival_images_per_s(config, payload_bytes, producer_cpus)
     assert arrival is not None

@@ -6,6 +6,11 @@ from typing import Any
 from streambed.gates.reading import Reading
 
 
+def acknowledged(sent: int, acked: int) -> Reading:
+    """Images that the broker acknowledged, of those handed to the producer's client."""
+    return Reading("images_acknowledged", ok=acked == sent, measured=acked, expected=f"{sent}")
+
+
 def judge(
     sent: int, acked: int, seen: Mapping[str, Any], min_accuracy: float | None
 ) -> list[Reading]:
@@ -20,7 +25,7 @@ def judge(
     """
     accuracy = seen.get("accuracy")
     readings = [
-        Reading("images_acknowledged", ok=acked == sent, measured=acked, expected=f"{sent}"),
+        acknowledged(sent, acked),
         Reading("images_lost", ok=seen["lost"] == 0, measured=seen["lost"], expected="0"),
         Reading(
             "results_unknown",

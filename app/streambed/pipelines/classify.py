@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streambed.pipelines import (
+    answers,
     backlog,
     datasets,
     intervals,
     model_files,
     spark_conf,
     spark_session,
+    stages,
     way,
 )
 from streambed.pipelines.protocol import Commands, emit
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming import DataStreamWriter
 
     from streambed.pipelines import worker
+
+
+_TAKEN_APART = (way.BACKLOG, way.ARROW)
+"""The batching and the conversion that have stages."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,9 @@ class ClassifySpec:
 
     With `async_progress`, lean, the query notes how far it came each `progress_every_ms` only: what
     came since is classified again by a restart.
+
+    `stage` other than `full` ends a backlog query of Arrow batches early, for an ablation, see
+    stages.py; stage `model` needs `reference`, what program `reference` wrote.
     """
 
     bootstrap: str
@@ -69,11 +78,16 @@ class ClassifySpec:
     driver_java_options: str | None = None
     event_log_dir: str | None = None
     app_name: str = "streambed-classify"
+    stage: str = stages.FULL
+    reference: str | None = None
     stop_timeout_s: float = 60.0
     conf: dict[str, Any] = field(default_factory=dict)
     security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        stages.check(self.stage, self.reference)
+        if self.stage != stages.FULL and (self.batching, self.conversion) != _TAKEN_APART:
+            raise ValueError(f"stage {self.stage} needs {' and '.join(_TAKEN_APART)}")
         way.one_of("batching", self.batching, (way.BACKLOG, way.INTERVAL))
         way.one_of("conversion", self.conversion, (way.ARROW, way.ROWS))
         way.one_of("calls", self.calls, (way.CHUNKED, way.ONE_PER_BATCH))
@@ -185,11 +199,12 @@ class Classifier:
         return self._session.readStream.format("kafka").options(**self.source_options).load()
 
     def _streamed_arrow(self) -> "DataStreamWriter":
-        from streambed.pipelines import worker
-
-        results = self._source().select(*worker.COLUMNS)
-        mapped = results.mapInArrow(self._task(), worker.RESULT_SCHEMA)
-        return mapped.writeStream.format("kafka").options(**self.sink_options)
+        checks = None
+        if self._spec.reference is not None:
+            right = answers.load(self._spec.dataset, self._spec.reference)
+            checks = self._session.sparkContext.broadcast(right)
+        stage, source = self._spec.stage, self._source()
+        return stages.writer(stage, source, self._task(), self.sink_options, checks)
 
     def _streamed_rows(self) -> "DataStreamWriter":
         writer = self._source().writeStream.options(**self._query_options(None))

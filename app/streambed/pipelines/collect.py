@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streambed.pipelines import datasets, kafka_client
-from streambed.pipelines.errors import ServiceError, SpecError
+from streambed.pipelines import answers, datasets, kafka_client
+from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.ledger import IdRange, Ledger
 from streambed.pipelines.protocol import Commands, emit, say
 from streambed.pipelines.records import Record, RecordError, decode
@@ -43,7 +43,7 @@ class CollectSpec:
     warm_up: list[IdRange] = field(default_factory=list)
     reference: str | None = None
     dataset: str = datasets.MNIST
-    ambiguous_margin: float = 1e-3
+    ambiguous_margin: float = answers.AMBIGUOUS_MARGIN
     from_end: bool = False
     image_topic: str | None = None
     security: dict[str, Any] = field(default_factory=dict)
@@ -236,15 +236,7 @@ def _drain(
 def _load_reference(
     spec: CollectSpec, images: int
 ) -> "tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]":
-    import numpy as np
-
-    try:
-        with np.load(str(spec.reference)) as content:
-            labels, margin = content["labels"], content["margin"]
-    except (OSError, ValueError, KeyError) as error:
-        raise SpecError(f"{spec.reference}: not a reference: {error}") from None
-    if len(labels) != images:
-        raise SpecError(f"{spec.reference}: {len(labels)} labels, the data set has {images} images")
+    labels, margin = answers.read_reference(str(spec.reference), images)
     return labels, margin >= spec.ambiguous_margin
 
 

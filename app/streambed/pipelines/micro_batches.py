@@ -14,7 +14,8 @@ def batch_event(report: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a `batch` event for one progress report.
 
     `execution_s` is the whole micro-batch from trigger to commit, without time spent waiting for
-    the trigger; `durations_s` are Spark's own phases of it.
+    the trigger; `durations_s` are Spark's own phases of it; `observed` holds what a stage of an
+    ablation observes.
     """
     durations = {name: ms / 1000 for name, ms in report.get("durationMs", {}).items()}
     begin = started_at(report["timestamp"])
@@ -30,6 +31,7 @@ def batch_event(report: Mapping[str, Any]) -> dict[str, Any]:
         "start_offsets": _offsets(source.get("startOffset")),
         "end_offsets": _offsets(source.get("endOffset")),
         "latest_offsets": _offsets(source.get("latestOffset")),
+        "observed": dict(report.get("observedMetrics") or {}),
     }
 
 

@@ -5,4 +5,5 @@
 import streambed.report.streaming
 import streambed.report.study_a
 import streambed.report.compression
-import streambed.report.latency  # noqa: F401
+import streambed.report.latency
+import streambed.report.ablation  # noqa: F401

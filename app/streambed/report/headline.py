@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from streambed.report import ablation
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
@@ -128,4 +129,7 @@ def _accounted(rows: Sequence[Flat]) -> str:
     return f"{account}; {_range([100 * value for value in accuracy], '.1f')} % of labels are right."
 
 
-_HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {"streaming": _streaming}
+_HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {
+    "ablation": ablation.sentences,
+    "streaming": _streaming,
+}

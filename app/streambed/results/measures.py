@@ -149,7 +149,51 @@ class StreamingMeasures(Measures):
     steal: float | None = measure("", "share of the host's CPU time stolen during the cell")
 
 
-MEASURES_OF: Mapping[str, type[Measures]] = {cls.pipeline: cls for cls in (StreamingMeasures,)}
+@dataclass(frozen=True, kw_only=True)
+class AblationMeasures(Measures):
+    """Figures of one cell of pipeline `ablation`."""
+
+    pipeline: ClassVar[str] = "ablation"
+
+    image_rate_per_s: float | None = measure(
+        "images/s",
+        "images of the batches that ended in the steady part of a stage, over its length",
+    )
+    steady_s: float | None = measure(
+        "s", "length of the steady part: warm-up images done to the first worker without work"
+    )
+    steady_images: int | None = measure("images", "images of the batches that ended in it", int)
+    warm_up_s: float | None = measure("s", "all processes ready to the start of the steady part")
+    cpu_s_per_image: float | None = measure(
+        "s", "CPU time of the node that does the stage, broker included, per image"
+    )
+    cpu_share: float | None = measure(
+        "", "CPU time of that node in the steady part over its length (1: one core)"
+    )
+    micro_batch_mean_s: float | None = measure(
+        "s", "processing time of a micro-batch after warm-up, Spark's stages only: mean"
+    )
+    bytes_read: int | None = measure(
+        "bytes", "payload that reached the stage, as it counted it itself", int
+    )
+    lost: int | None = measure("images", "ids in the topic that no result names", int)
+    duplicates: int | None = measure("images", "results beyond the first of an id", int)
+    mismatches: int | None = measure(
+        "images", "labels that differ from the model evaluated offline", int
+    )
+    accuracy: float | None = measure("", "share of labels that are right")
+    cpu_pressure: float | None = measure(
+        "", "highest share of the steady part in which a node's tasks waited for a CPU"
+    )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes in it"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen in it")
+
+
+MEASURES_OF: Mapping[str, type[Measures]] = {
+    cls.pipeline: cls for cls in (StreamingMeasures, AblationMeasures)
+}
 """The measures of each pipeline. A new pipeline's are one class here."""
 
 
@@ -162,9 +206,11 @@ def measures_of(pipeline: str) -> dict[str, Measure]:
 
 
 MEASURES: Mapping[str, Measure] = {
-    name: entry for pipeline in MEASURES_OF for name, entry in measures_of(pipeline).items()
+    name: entry
+    for pipeline in reversed(list(MEASURES_OF))
+    for name, entry in measures_of(pipeline).items()
 }
-"""Every measure there is, by field."""
+"""Every measure there is, by field; where pipelines share one, the first pipeline's words."""
 
 
 def describe() -> list[dict[str, str]]:

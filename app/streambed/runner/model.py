@@ -69,8 +69,10 @@ async def deploy(
     local = await _local_model(master, config, display)
     tag = _tag(local, config.dataset)
     spec, sha256 = await _deploy_model(master, local)
+    # `collect` compares labels beside a broker, the stages of an ablation at the master.
+    judges = {node.name: fleet.on(node) for node in (placement.master, *placement.brokers)}
     reference, accuracy = await _deploy_reference(
-        master, [fleet.on(node) for node in placement.brokers], spec, sha256, dataset, display
+        master, list(judges.values()), spec, sha256, dataset, display
     )
     return DeployedModel(spec, dataset, reference, sha256, accuracy, tag)
 
@@ -206,13 +208,13 @@ def _show(event: dict[str, Any], kind: str, display: Display) -> None:
 
 async def _deploy_reference(
     master: Session,
-    brokers: Iterable[Session],
+    judges: Iterable[Session],
     model: dict[str, Any],
     model_sha256: str,
     dataset: str,
     display: Display,
 ) -> tuple[str, float]:
-    """Labels and margins of every image, on the nodes where `collect` compares."""
+    """Labels and margins of every image, on the nodes where labels are compared."""
     name = f"{model_sha256[:16]}-{Path(dataset).name}.npz"
     on_node = f"{HOME}/references/{name}"
     folder = paths.cache_dir() / "references"
@@ -228,7 +230,7 @@ async def _deploy_reference(
         part = facts.with_suffix(".part")
         part.write_text(json.dumps({"accuracy": done["accuracy"]}))
         part.replace(facts)
-    for session in brokers:
+    for session in judges:
         if not await _has(session, on_node):
             await session.put(local, on_node)
     return on_node, float(json.loads(facts.read_text())["accuracy"])

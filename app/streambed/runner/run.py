@@ -16,6 +16,7 @@ from streambed import paths
 from streambed.beds import lifecycle, locks
 from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
+from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.estimate import cell_s
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.order import Execution
@@ -26,6 +27,7 @@ from streambed.results.measures import Measures
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
 from streambed.runner import provenance
+from streambed.runner.ablation import AblationPipeline
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.pipeline import PipelineCell, Work
@@ -35,6 +37,7 @@ from streambed.runner.sweep import sweep
 
 PIPELINES: Mapping[str, Callable[[Work], PipelineCell]] = {
     StreamingConfiguration.pipeline: StreamingPipeline,
+    AblationConfiguration.pipeline: AblationPipeline,
 }
 """What carries out a cell of each pipeline that an experiment can name."""
 
