@@ -155,6 +155,20 @@ def test_one_factor_of_a_mode_can_be_swapped(bed: Bed, tmp_path: Path) -> None:
     assert row["queue_max_s"] is None
 
 
+def test_the_pipeline_is_taken_apart_stage_by_stage(bed: Bed, tmp_path: Path) -> None:
+    sizes = ("--repeats", "1", "--set", "micro_batch_images=10000")
+    stages = ("--set", "stage=scan,full,chainer,loop")
+    experiment = bed.patient("ablation")
+    streambed("run", experiment, "-i", bed.path, "--results", str(tmp_path), *sizes, *stages)
+    found = {row["stage"]: row for row in rows(tmp_path, "ablation")}
+    assert set(found) == {"scan", "full", "chainer", "loop"}
+    assert {row["status"] for row in found.values()} == {"ok"}, found
+    assert all(row["image_rate_per_s"] > 0 for row in found.values())
+    for stage in ("full", "loop"):
+        assert (found[stage]["lost"], found[stage]["duplicates"]) == (0, 0)
+        assert found[stage]["accuracy"] >= 0.97
+
+
 def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
     command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command, "--repeats", "2") as killed:

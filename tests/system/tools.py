@@ -98,14 +98,18 @@ class Bed:
 
     @property
     def small(self) -> str:
-        """`experiments/small.yml` for machines that others use too.
+        """`experiments/small.yml`, patient."""
+        return self.patient("small")
+
+    def patient(self, name: str) -> str:
+        """An experiment of the clone for machines that others use too; returns its path.
 
         A cell whose processors others took is repeated, and a link that they stop for moments is
         slower by some per cent; what the tests look at holds all the same. Looking at a node costs
         the host CPU time itself.
         """
-        experiment = Path(self.path).parent / "small.yml"
-        text = (paths.ROOT / "experiments" / "small.yml").read_text()
+        experiment = Path(self.path).parent / f"{name}.yml"
+        text = (paths.ROOT / "experiments" / f"{name}.yml").read_text()
         text = text.replace("contended_above: 10 %", "contended_above: 90 %")
         experiment.write_text(text.replace("goodput_tolerance: 2 %", "goodput_tolerance: 5 %"))
         return str(experiment)
