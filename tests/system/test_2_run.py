@@ -138,7 +138,7 @@ def test_the_published_design_cuts_a_batch_at_every_trigger(bed: Bed, tmp_path: 
     assert (row["batching"], row["conversion"]) == ("interval", "rows")
     assert row["gates"]["trigger_acts"]["ok"]
     assert row["queue_max_s"] >= 0
-    (events,) = tmp_path.glob("small-*/raw/*/events.json")
+    events = newest("small", tmp_path).raw_directory(row) / "events.json"
     batches = json.loads(events.read_text())["batches"]
     assert all(batch["due_at"] % 1 == 0 for batch in batches)
     for batch, later in itertools.pairwise(batches):

@@ -19,7 +19,9 @@ def _sabotaged(
 ) -> dict[str, Any]:
     """Run one cell, act while images are being classified, and return its row."""
     cell = (*CELL, "--set", f"trigger={trigger}", *options)
-    command = ("run", bed.small, "-i", bed.path, "--results", str(results), *cell)
+    # Looking at a node costs the host some CPU time: that must not make it a cell to repeat.
+    experiment = bed.patient("small", contended_above="90 %")
+    command = ("run", experiment, "-i", bed.path, "--results", str(results), *cell)
     with start(*command) as running:
         try:
             line_with(running, "classifying")
