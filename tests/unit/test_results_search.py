@@ -32,6 +32,13 @@ def test_a_system_that_is_always_sustainable_ends_at_the_ceiling() -> None:
     assert searched(1e9, start=90_000)[0].rate_per_s == 60_000
 
 
+def test_a_rate_next_to_the_ceiling_is_the_ceilings() -> None:
+    """Its own overhead keeps a link from carrying quite what its goodput promises."""
+    near, far = (Bracket(500, 1510, low, 1510) for low in (1470, 1300))
+    assert (near.at_ceiling, near.next_rate()) == (True, None)
+    assert not far.at_ceiling
+
+
 def test_a_system_that_sustains_nothing_is_given_up() -> None:
     probes = searched(0)
     assert not any(p.sustained for p in probes)

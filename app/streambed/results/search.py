@@ -74,8 +74,11 @@ class Bracket:
 
     @property
     def at_ceiling(self) -> bool:
-        """Whether even the highest rate that can be offered held."""
-        return self.low_per_s >= self.ceiling_per_s
+        """Whether a rate held that the search cannot tell from the highest that can be offered.
+
+        A link's ceiling leaves out what Kafka adds to each record, so just below it lag may grow.
+        """
+        return self.low_per_s * (1 + RESOLUTION) >= self.ceiling_per_s
 
 
 def settle_s(trigger_s: float) -> float:
