@@ -55,14 +55,7 @@ def cuts(
             measured=f"{len(cuts_s)} micro-batches, {overlaps} of them too early",
             expected=expected,
         )
-    median = statistics.median(intervals)
-    return Reading(
-        gate="trigger_acts",
-        ok=abs(median / trigger_s - 1) <= _TOLERANCE,
-        measured=round(median, 3),
-        expected=expected,
-        unit="s",
-    )
+    return _on_time(intervals, trigger_s, expected)
 
 
 def acts(starts_s: Sequence[float], executions_s: Sequence[float], trigger_s: float) -> Reading:
@@ -99,6 +92,11 @@ def acts(starts_s: Sequence[float], executions_s: Sequence[float], trigger_s: fl
             measured=f"{len(starts_s)} micro-batches",
             expected=expected,
         )
+    return _on_time(intervals, trigger_s, expected)
+
+
+def _on_time(intervals: Sequence[float], trigger_s: float, expected: str) -> Reading:
+    """The median interval, seconds, against the trigger."""
     median = statistics.median(intervals)
     return Reading(
         gate="trigger_acts",

@@ -1,7 +1,6 @@
 """Pipeline `ablation`: one stage of the pipeline, alone on its node, from a loaded topic."""
 
 import contextlib
-import json
 import statistics
 import time
 from dataclasses import replace
@@ -10,7 +9,6 @@ from streambed.experiment.placement import place
 from streambed.gates import Reading, accounting, contention, stage
 from streambed.gates.contention import CpuTimes
 from streambed.pipelines import records
-from streambed.results.files import write_text
 from streambed.results.measures import AblationMeasures
 from streambed.results.steady import NoSteadyPart, Progress, Steady, find_steady, images_done
 from streambed.runner import provenance, sampling, services, shaping, stages, topics
@@ -163,8 +161,7 @@ class AblationPipeline:
 
     def _keep(self) -> None:
         """The raw events of an attempt."""
-        content = {"loaded": self._loaded, "stage": self._events, "collected": self._collected}
-        write_text(self._work.directory / "events.json", json.dumps(content, indent=1) + "\n")
+        self._work.keep_events(loaded=self._loaded, stage=self._events, collected=self._collected)
 
     def _figures(self) -> None:
         name, collected = self._config.stage, self._collected

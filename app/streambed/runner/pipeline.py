@@ -1,5 +1,6 @@
 """What a run asks of a pipeline: one cell carried out, judged, and told as figures."""
 
+import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Protocol
 
 from streambed.experiment.cells import Cell
 from streambed.gates.reading import Reading
+from streambed.results.files import write_text
 from streambed.results.manifest import Facts
 from streambed.results.measures import Measures
 from streambed.runner.display import Display
@@ -28,6 +30,10 @@ class Work:
     """Enters what was learnt into the run's manifest; refuses what contradicts it."""
     known: dict[Hashable, float] = field(default_factory=dict)
     """Figures measured once per run, shared by its attempts."""
+
+    def keep_events(self, **content: object) -> None:
+        """Write what the node programs told, as `events.json` of this attempt."""
+        write_text(self.directory / "events.json", json.dumps(content, indent=1) + "\n")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,7 @@
 """Pipeline `streaming`: a cell from the model on the nodes to figures and the gates they passed."""
 
-import json
-
 from streambed.experiment.placement import place
 from streambed.gates import Reading, accounting, contention, driver, trigger
-from streambed.results.files import write_text
 from streambed.runner import figures, producing, proofs, provenance, services
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.observed import Observed
@@ -71,13 +68,12 @@ class StreamingPipeline:
     def _keep(self) -> None:
         """The raw events of an attempt, beside the collector's arrays."""
         seen = self._observed
-        content = {
-            "produced": seen.produced,
-            "collected": seen.collected,
-            "batches": seen.batches,
-            "effective": seen.effective,
-        }
-        write_text(self._work.directory / "events.json", json.dumps(content, indent=1) + "\n")
+        self._work.keep_events(
+            produced=seen.produced,
+            collected=seen.collected,
+            batches=seen.batches,
+            effective=seen.effective,
+        )
 
     def _judge(self, unshaped_rate_per_s: float, send_rate_per_s: float) -> list[Reading]:
         """All readings of a cell that ran to its end, those taken on the way included."""
