@@ -3,8 +3,9 @@
 Boundaries are the times at which triggers are due: origin + k x trigger. Spark fires at whole
 multiples of the trigger since the epoch (ProcessingTimeExecutor.nextBatchTime), so origin is 0.
 In real time a batch starts on a boundary and ends before the next, hence a window between two
-boundaries holds whole batches; one that straddles a boundary counts on each side with the
-records appended there.
+boundaries holds whole batches. A batch now and then takes longer than the trigger, and its results
+come in one lump as it ends: a boundary that it straddles bounds no window, or up to a whole batch
+would count too many or too few.
 
 Batches that queue hold what arrived in one interval each, and their results come in lumps as they
 end. A system that never catches up is saturated, and its window then tells its capacity: it is
@@ -179,6 +180,13 @@ def back_to_back_at(
     return float(starts[0]) if steady and taken_per_s >= KEEPS_UP * arriving_per_s else None
 
 
+def _clean(boundaries: range, batches: Batches, trigger_s: float, origin_s: float) -> list[int]:
+    """The boundaries at which no batch with images is running."""
+    at = origin_s + np.array(boundaries, np.float64)[:, np.newaxis] * trigger_s
+    running = (batches.started_at_s < at - CLOCK_ROUNDING_S) & (batches.ended_at_s > at)
+    return [boundaries[int(index)] for index in np.flatnonzero(~np.any(running, axis=1))]
+
+
 def find_window(
     batches: Batches,
     sending: Sending,
@@ -189,8 +197,8 @@ def find_window(
 ) -> Window:
     """The window of a cell.
 
-    It starts at the first boundary that has `warm_up_triggers` whole triggers since the first
-    send before it and at which the backlog is drained; it ends at the last boundary while the
+    It starts at the first clean boundary that has `warm_up_triggers` whole triggers since the first
+    send before it and at which the backlog is drained; it ends at the last clean one while the
     producer was still sending. When the backlog never drains and does not shrink, the system is
     saturated: the window then goes from batch end to batch end, see above.
 
@@ -207,6 +215,13 @@ def find_window(
     # What counts is the backlog when warm-up ends, not a quiet moment before a slow first batch.
     late = running.where(running.started_at_s >= origin_s + (start - 1) * trigger_s)
     settled_at = drained_at(late, sending.rate_per_s * trigger_s, trigger_s, origin_s)
+    if settled_at is not None:
+        start = max(start, _boundary_after(settled_at, trigger_s, origin_s))
+        clean = _clean(range(start, end + 1), filled, trigger_s, origin_s)
+        if clean and clean[-1] - clean[0] >= MEASURED_TRIGGERS:
+            start, end = clean[0], clean[-1]
+        elif end - start >= MEASURED_TRIGGERS:
+            settled_at = None  # It caught up for a moment only.
     if settled_at is None and running.queued_s is None:
         settled_at = back_to_back_at(late, sending.rate_per_s, trigger_s)
     drained = settled_at is not None
