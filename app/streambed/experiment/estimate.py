@@ -14,7 +14,7 @@ from streambed.experiment.order import Execution
 BED_UP_S = 40.0
 """A bed that is down: created, provisioned and verified from a baked image."""
 
-COLD_START_S = 20.0
+COLD_START_S = 14.0
 """Job submitted to first result: JVMs, imports and the first micro-batch (10 s and more)."""
 
 PRIME_IMAGES_PER_S = 8_000.0
@@ -44,7 +44,7 @@ STAGE_IMAGES_PER_S = {
 }
 """Images/s of the stages of an ablation, in a quota of 1.6 (the producer's: 0.4)."""
 
-GATE_SETTLE_S = 1.0
+GATE_SETTLE_S = 0.7
 """Starting and ending one goodput measurement."""
 
 PROBES = 7
@@ -107,7 +107,9 @@ def _streaming_s(cell: Cell) -> float:
     gates = 0.0
     if cell.streaming.bandwidth_mbit_per_s is not None:
         gates = 4 * (cell.gates.goodput_s + GATE_SETTLE_S)
-    priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S + cell.warm_up.rehearse_s
+    # One rehearsal at half the pace, one at the cell's own, each with its last micro-batch.
+    rehearsing = 2 * (cell.warm_up.rehearse_s + cell.streaming.trigger_s)
+    priming = cell.warm_up.prime_images / PRIME_IMAGES_PER_S + rehearsing
     last_batches = 2 * cell.streaming.trigger_s
     images = max(sending_s(cell), classifying_s(cell))
     searching = search_s(cell)

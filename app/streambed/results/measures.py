@@ -98,6 +98,9 @@ class StreamingMeasures(Measures):
     )
     accuracy: float | None = measure("", "share of labels that are right")
     cold_start_s: float | None = measure("s", "submit of the job to its first result")
+    engine_s: float | None = measure(
+        "s", "time of the cell that was neither cold start, warm-up, gate nor sending and classifying"
+    )
     images_sent: int | None = measure("images", "sent to be counted", int)
     send_rate_per_s: float | None = measure(
         "images/s", "images acknowledged by the broker over the time they were sent in"

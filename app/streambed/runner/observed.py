@@ -1,5 +1,8 @@
 """What a streaming cell saw, step by step, before figures are computed from it."""
 
+import contextlib
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,3 +40,20 @@ class Observed:
     """What it said at its end."""
     effective: dict[str, Any] = field(default_factory=dict)
     """Configuration that Spark reports as in effect."""
+    began: float = field(default_factory=time.monotonic)
+    purposeful_s: float = 0.0
+    """Time spent on what the cell is for: cold start, warm-up, gates, the measured phase."""
+
+    @contextlib.contextmanager
+    def purpose(self) -> Iterator[None]:
+        """What happens inside is what the cell is for, and no overhead of the engine."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.purposeful_s += time.monotonic() - started
+
+    @property
+    def engine_s(self) -> float:
+        """The rest of the time since the attempt began."""
+        return time.monotonic() - self.began - self.purposeful_s

@@ -1,5 +1,7 @@
 """Pipeline `streaming`: a cell from the model on the nodes to figures and the gates they passed."""
 
+from dataclasses import replace
+
 from streambed.experiment.placement import place
 from streambed.gates import Reading, accounting, contention, driver, trigger
 from streambed.runner import figures, producing, proofs, provenance, services
@@ -28,7 +30,8 @@ class StreamingPipeline:
         model = await deploy(work.fleet, self._place, self._config, work.display)
         work.record_facts(provenance.of_model(self._config, model))
         async with services.brokers_running(work.fleet, self._place):
-            unshaped_rate_per_s = await self._unshaped_rate(model)
+            with self._observed.purpose():
+                unshaped_rate_per_s = await self._unshaped_rate(model)
             cell = StreamingCell(work, self._place, model, self._observed, unshaped_rate_per_s)
             await cell.run()
         self._keep()
@@ -41,7 +44,7 @@ class StreamingPipeline:
         readings += proofs.of_effects(self._observed, self._place, model.tag)
         readings.append(proofs.of_calls(self._observed, work.directory))
         readings.append(proofs.of_peace(self._observed, work.directory))
-        return Outcome(measures, readings)
+        return Outcome(replace(measures, engine_s=self._observed.engine_s), readings)
 
     def partial(self) -> Outcome:
         """What was observed of a cell that failed on the way."""

@@ -7,19 +7,17 @@ what is measured. Completion is a count, never a wait for some time.
 
 import asyncio
 import contextlib
-import functools
 import json
 import time
 from dataclasses import asdict
 
-from streambed.experiment.estimate import UNSHAPED_IMAGES_PER_S
-from streambed.experiment.length import arrival_images_per_s, images_at
+from streambed.experiment.length import images_at
 from streambed.experiment.placement import Placement
 from streambed.gates import contention, disturbance
 from streambed.gates import goodput as goodputs
 from streambed.gates.reading import failed_reasons
 from streambed.results.files import write_text
-from streambed.runner import completion, rates, sampling, shaping, topics
+from streambed.runner import completion, rates, sampling, shaping, topics, warming
 from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Work
@@ -28,11 +26,7 @@ from streambed.runner.program import Program
 from streambed.runner.rate_search import RateSearch
 from streambed.runner.sweep import RUN_DIR
 
-PRIME_FIRST_ID = 1 << 62
-"""Ids of the images that warm the pipeline lie far above those that count."""
-
 _START_TIMEOUT_S = 120.0
-_PRIME_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 60.0
 # A producer may take this many times as long as it needs, before it is given up.
 _PATIENCE = 4.0
@@ -65,6 +59,7 @@ class StreamingCell:
         self._master = work.fleet.on(placement.master)
         self._images = topics.image_topic(name, self._config.partitions, placement)
         self._results = topics.result_topic(name, placement)
+        self._warming = warming.WarmingUp(work.cell, self._producer)
 
     async def run(self) -> None:
         """Run the cell.
@@ -79,32 +74,40 @@ class StreamingCell:
                 topics.existing(self._broker, self._place.bootstrap, (self._images, self._results))
             )
             self._display.stage("starting Spark")
-            collect = await stack.enter_async_context(self._collector(self._cell.images or 1))
+            first = self._collector(self._cell.images or 1, self._warming.most_images)
+            collect = await stack.enter_async_context(first)
             classify = await stack.enter_async_context(self._classifier())
             await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             submitted = await classify.until("submitted", timeout_s=_START_TIMEOUT_S)
             self.observed.submitted_at = submitted["at"]
-            self.observed.ready = await classify.until("ready", timeout_s=_START_TIMEOUT_S)
-            await self._warm_up(collect, classify)
-            await self._shape_and_measure("before")
+            with self.observed.purpose():
+                self.observed.ready = await classify.until("ready", timeout_s=_START_TIMEOUT_S)
+                self._display.stage("warming up")
+                self.observed.first_result_at = await self._warming.run(collect, classify)
+                await self._shape_and_measure("before")
             if self._config.sustainable_share is None:
                 assert self._cell.images is not None
                 self.observed.images = self._cell.images
                 self.observed.rate_per_s = self._config.offered_rate_images_per_s
             else:
-                await self._search(self._config.sustainable_share, classify)
+                with self.observed.purpose():
+                    await self._search(self._config.sustainable_share, classify)
                 collect.command("finish")
                 await collect.end(timeout_s=_STOP_TIMEOUT_S)
-                another = self._collector(self.observed.images, from_end=True)
+                another = self._collector(
+                    self.observed.images, self._uncounted_images, from_end=True
+                )
                 collect = await stack.enter_async_context(another)
                 await collect.until("ready", timeout_s=_START_TIMEOUT_S)
             async with sampling.sampled(self._fleet, self._raw):
-                await self._measured_phase(collect, classify)
-            await self._shape_and_measure("after")
+                with self.observed.purpose():
+                    await self._measured_phase(collect, classify)
+            with self.observed.purpose():
+                await self._shape_and_measure("after")
             await self._finish(collect, classify)
 
-    def _collector(self, images: int, *, from_end: bool = False) -> Program:
-        warm_up = {"first": PRIME_FIRST_ID, "count": self._uncounted_images}
+    def _collector(self, images: int, uncounted: int, *, from_end: bool = False) -> Program:
+        warm_up = {"first": warming.FIRST_ID, "count": uncounted}
         return Program(
             self._broker,
             "collect",
@@ -166,49 +169,11 @@ class StreamingCell:
         )
         return Program(self._client, "produce", spec)
 
-    async def _warm_up(self, collect: Program, classify: Program) -> None:
-        """Classify images that do not count: a few to load everything, then at the cell's rate.
-
-        Only batches of the cell's own size and pace bring all code that they use to its speed.
-        """
-        self._display.stage("warming up")
-        first_id = PRIME_FIRST_ID
-        for count, rate in self._warm_up_phases():
-            pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
-            patience_s = _PRIME_TIMEOUT_S + _PATIENCE * count / pace
-            producer = self._producer(first_id, count, patience_s, rate)
-            async with producer as prime:
-                await prime.until("done", timeout_s=patience_s)
-            first_id += count
-            seen = asyncio.create_task(
-                collect.until_true(
-                    functools.partial(completion.warmed_up, collect, first_id - PRIME_FIRST_ID),
-                    what=f"results of {first_id - PRIME_FIRST_ID} warm-up images",
-                    timeout_s=patience_s,
-                )
-            )
-            event = await completion.unless_ended(seen, classify)
-            if self.observed.first_result_at is None:
-                self.observed.first_result_at = event["first_result_at"]
-
-    def _warm_up_phases(self) -> list[tuple[int, float | None]]:
-        """Images of each phase, and their rate (None: all at once)."""
-        warm_up = self._cell.warm_up
-        rate = arrival_images_per_s(
-            self._config, self._cell.payload_bytes, self._cell.producer_cpus
-        )
-        phases: list[tuple[int, float | None]] = [(warm_up.prime_images, None)]
-        # No faster than can be classified, or the rehearsal would end in a backlog.
-        pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
-        phases.append((round(warm_up.rehearse_s * pace), pace))
-        return [phase for phase in phases if phase[0]]
-
     @property
     def _uncounted_images(self) -> int:
         """Images of the warm-up and of the search, as far as it has come."""
         found = self.observed.found
-        searched = 0 if found is None else found.images
-        return sum(count for count, _ in self._warm_up_phases()) + searched
+        return self._warming.images + (0 if found is None else found.images)
 
     async def _search(self, share: float, classify: Program) -> None:
         """Find the sustainable rate; what the cell offers follows from it."""
@@ -218,7 +183,7 @@ class StreamingCell:
             self._config, self._cell.payload_bytes, self.observed.goodput, self._unshaped_rate_per_s
         )
         try:
-            found = await searching.run(PRIME_FIRST_ID + sent, sent, highest)
+            found = await searching.run(warming.FIRST_ID + sent, sent, highest)
         finally:
             evidence = {"ceiling": asdict(highest), "probes": [asdict(p) for p in searching.probes]}
             write_text(self._raw / "search.json", json.dumps(evidence, indent=1) + "\n")
