@@ -14,7 +14,7 @@ from tests.system.tools import Bed, line_with, rows, start, streambed
 from streambed.results import histogram, resources
 from streambed.results.run import newest, open_run
 
-QUICK = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
+QUICK = ("--set", "bandwidth=20 Mbit/s", "--set", "trigger=1 s")
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +23,15 @@ def small(bed: Bed, results: Path) -> list[dict[str, Any]]:
 
     What is checked here is that figures are sound; how fast this machine is, the demo shows.
     """
-    rates = ("--set", "bandwidth=10 Mbit/s,50 Mbit/s")
-    streambed("run", bed.small, "-i", bed.path, "--results", str(results), *rates)
+    cells = ("--set", "bandwidth=20 Mbit/s,50 Mbit/s", "--set", "trigger=1 s")
+    streambed("run", bed.small, "-i", bed.path, "--results", str(results), *cells)
     return rows(results, "small")
 
 
 def test_every_cell_of_the_matrix_is_there_and_ok(small: list[dict[str, Any]]) -> None:
     levels = sorted((row["bandwidth_mbit_per_s"], row["trigger_s"]) for row in small)
-    assert levels == [(10, 1), (10, 2), (50, 1), (50, 2)]
-    assert [row["status"] for row in small] == ["ok"] * 4, [row["reason"] for row in small]
+    assert levels == [(20, 1), (50, 1)]
+    assert [row["status"] for row in small] == ["ok"] * 2, [row["reason"] for row in small]
 
 
 def test_every_image_came_out_once_with_the_right_label(small: list[dict[str, Any]]) -> None:
@@ -42,9 +42,10 @@ def test_every_image_came_out_once_with_the_right_label(small: list[dict[str, An
 
 
 def test_no_backlog_is_counted_as_rate(small: list[dict[str, Any]]) -> None:
-    """The ceiling with an 8-byte key is 0.976; one batch of eight may straddle an edge."""
+    """The ceiling with an 8-byte key is 0.976; batches and goodput differ by some per cent."""
     for row in small:
-        assert row["link_utilisation"] <= 0.976 * 9 / 8, row
+        assert row["link_utilisation"] <= 0.976 * 1.05, row
+        assert 0 < row["engine_s"] < 30
         assert row["payload_bytes"] == 784
         assert row["makespan_image_rate_per_s"] > 0
         assert row["cold_start_s"] > 0
@@ -223,7 +224,7 @@ def test_at_a_constant_rate_each_image_has_a_latency_and_a_sample_has_its_parts(
 
 def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_path: Path) -> None:
     command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
-    streambed(*command, "--set", "sustainable_share=50 %")
+    streambed(*command, "--set", "sustainable_share=50 %", "--set", "bandwidth=10 Mbit/s")
     (row,) = rows(tmp_path, "small")
     # 10 Mbit/s is nothing to the pipeline: the link is the limit, and the row says so.
     assert row["sustainable_rate_per_s"] == pytest.approx(1509, rel=0.06)

@@ -10,7 +10,7 @@ import pytest
 from tests.system.tools import Bed, line_with, rows, start, until
 
 # A short cell with a link that leaves the machine idle.
-CELL = ("--set", "bandwidth=10 Mbit/s")
+CELL = ("--set", "bandwidth=20 Mbit/s")
 BACKLOG = "/opt/streambed/app/streambed/pipelines/backlog.py"
 
 
@@ -39,7 +39,7 @@ def _sabotaged(
 def test_another_rate_set_in_mid_cell_fails_the_goodput(bed: Bed, tmp_path: Path) -> None:
     faster = (
         "tc class change dev eth0 parent 1: classid 1:10 htb "
-        "rate 12mbit ceil 12mbit burst 15000 cburst 15000 quantum 1514"
+        "rate 24mbit ceil 24mbit burst 15000 cburst 15000 quantum 1514"
     )
     row = _sabotaged(bed, tmp_path, lambda: bed.root("client", faster))
     assert row["status"] == "failed"

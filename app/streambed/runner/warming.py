@@ -73,27 +73,31 @@ class WarmingUp:
         Raises:
             CellFailure: a program ended, or results did not come.
         """
-        first_result_at = await self._send(self._prime, None, collect, classify)
-        at = await self._send(self._rehearsed(0.5), 0.5 * self._pace, collect, classify)
-        first_result_at = first_result_at or at
-        for _ in range(self._rehearsals):
-            before = len(classify.events)
-            await self._send(self._rehearsed(1), self._pace, collect, classify)
-            batches = [e for e in classify.events[before:] if e.get("event") == "batch"]
-            if on_time(batches, self._trigger_s):
-                break
-        return first_result_at
+        if self._prime:
+            await self._send(self._prime, None)
+            await self._classified(collect, classify)
+        if self._rehearsed(1):
+            await self._send(self._rehearsed(0.5), 0.5 * self._pace)
+            for _ in range(self._rehearsals):
+                before = len(classify.events)
+                await self._send(self._rehearsed(1), self._pace)
+                await self._classified(collect, classify)
+                batches = [e for e in classify.events[before:] if e.get("event") == "batch"]
+                if on_time(batches, self._trigger_s):
+                    break
+        newest = collect.last("progress")
+        return float(newest["first_result_at"]) if newest and self.images else None
 
-    async def _send(
-        self, images: int, rate_per_s: float | None, collect: Program, classify: Program
-    ) -> float | None:
-        if not images:
-            return None
-        patience_s = _PATIENCE_S + _PATIENCE * images / self._pace
+    async def _send(self, images: int, rate_per_s: float | None) -> None:
+        patience_s = self._patience_s(images)
         producer = self._make_producer(FIRST_ID + self.images, images, patience_s, rate_per_s)
         async with producer as sending:
             await sending.until("done", timeout_s=patience_s)
         self.images += images
+
+    async def _classified(self, collect: Program, classify: Program) -> None:
+        """Until everything that was sent is classified, and its last micro-batch over."""
+        patience_s = self._patience_s(self.images)
         seen = asyncio.create_task(
             collect.until_true(
                 functools.partial(completion.warmed_up, collect, self.images),
@@ -101,7 +105,8 @@ class WarmingUp:
                 timeout_s=patience_s,
             )
         )
-        event = await completion.unless_ended(seen, classify)
-        # Its last micro-batch is over, too.
+        await completion.unless_ended(seen, classify)
         await completion.until_read(classify, self.images, patience_s)
-        return float(event["first_result_at"])
+
+    def _patience_s(self, images: int) -> float:
+        return _PATIENCE_S + _PATIENCE * images / self._pace
