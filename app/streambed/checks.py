@@ -48,7 +48,7 @@ def linters() -> dict[str, list[str]]:
     return {
         "ruff check": [_tool("ruff"), "check", "."],
         "ruff format": [_tool("ruff"), "format", "--check", "."],
-        "mypy --strict": [_tool("mypy")],
+        "mypy --strict": [_tool("mypy"), f"--cache-dir={paths.cache_dir() / 'mypy'}"],
         "yamllint": [_tool("yamllint"), "--strict", "."],
         "shellcheck": ["shellcheck", *_SHELL],
         "ansible-lint": [_tool("ansible-lint"), "--offline", "--profile", "production"],

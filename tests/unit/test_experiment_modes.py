@@ -48,6 +48,15 @@ def test_one_factor_can_be_swapped_and_nothing_else_changes(name: str) -> None:
         assert swapped.contradictions() == StreamingConfiguration(mode=mode).contradictions()
 
 
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_codec_without_a_library_on_the_nodes_is_a_contradiction(codec: str) -> None:
+    (text,) = StreamingConfiguration(
+        bandwidth_mbit_per_s=10, producer="kafka-python", compression=codec
+    ).contradictions()
+    assert repr(codec) in text
+    assert "confluent-kafka" in text
+
+
 def test_a_swap_of_what_is_written_is_a_contradiction() -> None:
     written = StreamingConfiguration(swap="producer", producer="confluent-kafka", images=1)
     (text,) = written.contradictions()

@@ -6,6 +6,7 @@ import pytest
 
 from streambed.gates import disturbance, effects
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
+from streambed.pipelines import spark_conf
 
 CLOUD, CLIENT = "10.0.0.12:9092", "10.0.0.11:9092"
 STORED = {CLOUD: {"0": 396_000, "1": 396_000}}
@@ -82,6 +83,21 @@ def test_another_model_or_two_are_seen() -> None:
     assert not effects.model_acts("ab", ["cd"]).ok
     assert not effects.model_acts("ab", ["ab", "cd"]).ok
     assert not effects.model_acts("ab", []).ok
+
+
+def test_another_conversion_is_seen() -> None:
+    assert effects.conversion_acts("rows", ["rows"]).ok
+    assert not effects.conversion_acts("rows", ["arrow"]).ok
+    assert not effects.conversion_acts("rows", ["arrow", "rows"]).ok
+    assert not effects.conversion_acts("arrow", []).ok
+
+
+def test_spark_must_have_all_lean_settings_or_none() -> None:
+    some = dict(list(spark_conf.LEAN_ONLY.items())[:1])
+    assert effects.spark_settings_act("lean", spark_conf.LEAN_ONLY | {"spark.x": "1"}).ok
+    assert not effects.spark_settings_act("lean", some).ok
+    assert not effects.spark_settings_act("plain", some).ok
+    assert effects.spark_settings_act("plain", {"spark.x": "1"}).ok
 
 
 def test_a_batch_without_a_report_fails_the_cell() -> None:

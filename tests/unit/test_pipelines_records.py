@@ -1,5 +1,7 @@
 """The packed result record: what is encoded is decoded, and nothing else is accepted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,11 @@ def test_what_is_encoded_is_decoded(count: int) -> None:
     ):
         assert getattr(got, name) == getattr(sent, name)
     assert (got.received_at, got.compute_s, len(got)) == (1.795e9 + 0.25, 0.125, count)
+
+
+@pytest.mark.parametrize("from_rows", [True, False])
+def test_a_record_tells_how_its_images_came(from_rows: bool) -> None:
+    assert decode(encode(replace(record(), from_rows=from_rows))).from_rows is from_rows
 
 
 def test_the_arrays_start_at_multiples_of_eight() -> None:

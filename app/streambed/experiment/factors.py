@@ -197,6 +197,11 @@ class StreamingConfiguration(Configuration):
                 "bandwidth 'unshaped' sets no pace, so the length of a cell is unknown; "
                 "give `image_count`, an `offered_rate` or a `sustainable_share`"
             )
+        if self.producer == "kafka-python" and self.compression != "none":
+            found.append(
+                f"producer 'kafka-python' has no library for compression {self.compression!r} on "
+                "the nodes; allowed: none, or producer 'confluent-kafka'"
+            )
         if ".py:" in self.model and self.weights is None:
             found.append(f"model {self.model!r} needs `weights`: the path of its weights file")
         return found

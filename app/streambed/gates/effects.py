@@ -10,7 +10,8 @@ from typing import Any
 
 from streambed.gates.reading import Reading
 from streambed.pipelines.records import MOST_IMAGES
-from streambed.pipelines.way import CHUNK_IMAGES
+from streambed.pipelines.spark_conf import LEAN_ONLY
+from streambed.pipelines.way import CHUNK_IMAGES, LEAN
 
 RATE_TOLERANCE = 0.01
 """A constant rate was offered when the images were sent at it within this part."""
@@ -134,6 +135,33 @@ def model_acts(expected: str, reported: Sequence[str]) -> Reading:
         ok=list(reported) == [expected],
         measured=_words(set(reported)),
         expected=expected,
+    )
+
+
+def conversion_acts(asked: str, reported: Sequence[str]) -> Reading:
+    """`conversion`: how the images of each result record reached the model, as its worker says."""
+    return Reading(
+        gate="conversion_acts",
+        ok=list(reported) == [asked],
+        measured=_words(set(reported)),
+        expected=asked,
+    )
+
+
+def spark_settings_act(asked: str, effective: Mapping[str, str]) -> Reading:
+    """`spark_settings`: how many of the lean settings Spark has in effect.
+
+    Args:
+        asked: `lean` or `plain`.
+        effective: Spark's own configuration, as it read it back.
+    """
+    found = sum(effective.get(name) == value for name, value in LEAN_ONLY.items())
+    wanted = len(LEAN_ONLY) if asked == LEAN else 0
+    return Reading(
+        gate="spark_settings_act",
+        ok=found == wanted,
+        measured=found,
+        expected=f"{wanted} of {len(LEAN_ONLY)} lean settings in effect",
     )
 
 

@@ -16,6 +16,7 @@ from streambed.pipelines.protocol import Commands, emit, say
 from streambed.pipelines.records import Record, RecordError, decode
 from streambed.pipelines.spec import parse
 from streambed.pipelines.stored import stored_bytes
+from streambed.pipelines.way import ARROW, ROWS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -259,6 +260,7 @@ def _finish(
         accuracy=ledger.correct(truth) / ledger.unique if ledger.unique else None,
         records=len(collection.samples.records),
         models=sorted({f"{r.model:016x}" for r in collection.samples.records}),
+        conversions=sorted({ROWS if r.from_rows else ARROW for r in collection.samples.records}),
         stored_bytes=(
             None
             if spec.image_topic is None

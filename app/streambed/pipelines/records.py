@@ -5,7 +5,7 @@ at a multiple of 8 bytes:
 
     magic          4s   b"SBRR"
     version        u16  1
-    flags          u16  0
+    flags          u16  1: the images came as Python objects, one by one; else 0
     count          u32  images in this record
     partition      i32  partition of the source topic
     first_offset   i64  lowest and
@@ -31,6 +31,8 @@ MAGIC = b"SBRR"
 VERSION = 1
 HEADER = struct.Struct("<4sHHIiqqqddIIQ")
 BYTES_PER_IMAGE = 8 + 8 + 4
+FROM_ROWS = 1
+"""The flag."""
 MOST_IMAGES = 40_000
 """Of one record: 0.8 MB, within Kafka's own limit of 1 MiB for a message."""
 
@@ -55,6 +57,7 @@ class Record:
     worker: int
     attempt: int
     model: int = 0
+    from_rows: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -65,7 +68,7 @@ def encode(record: Record) -> bytes:
     header = HEADER.pack(
         MAGIC,
         VERSION,
-        0,
+        FROM_ROWS if record.from_rows else 0,
         len(record),
         record.partition,
         record.first_offset,
@@ -94,7 +97,7 @@ def decode(message: bytes) -> Record:
     (
         _,
         version,
-        _flags,
+        flags,
         count,
         partition,
         first_offset,
@@ -125,6 +128,7 @@ def decode(message: bytes) -> Record:
         worker=worker,
         attempt=attempt,
         model=model,
+        from_rows=bool(flags & FROM_ROWS),
     )
 
 

@@ -65,6 +65,7 @@ def converted(rows: list[Any], image_bytes: int) -> worker.Images:
         partition=np.array([row.partition for row in rows], np.int32),
         offset=np.array([row.offset for row in rows], np.int64),
         received_at=received_at,
+        from_rows=True,
     )
 
 

@@ -38,7 +38,7 @@ YOUNG = "-Xmn384m"
 SECRET_WORDS = ("password", "secret", "token", "jaas")
 
 
-_LEAN = {
+LEAN_ONLY = {
     # Activations of a few MB come and go with every call: keep their pages.
     "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": "268435456",
     "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": "536870912",
@@ -55,6 +55,7 @@ _LEAN = {
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
 }
+"""What `plain` leaves as it comes."""
 
 
 class Placement(Protocol):
@@ -120,7 +121,7 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.streaming.numRecentProgressUpdates": "50",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(placement.arrow_batch_images),
-        **(_LEAN if lean else {}),
+        **(LEAN_ONLY if lean else {}),
     }
     for role, given, own in (
         ("driver", placement.driver_java_options, f"{JVM} {QUICK}"),

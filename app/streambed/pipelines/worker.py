@@ -56,6 +56,7 @@ class Images:
     partition: npt.NDArray[np.int32]
     offset: npt.NDArray[np.int64]
     received_at: float
+    from_rows: bool = False
 
 
 def unpacked(batch: Any, image_bytes: int) -> Images:
@@ -100,6 +101,7 @@ def classify(
             worker=os.getpid(),
             attempt=attempt,
             model=model_tag,
+            from_rows=images.from_rows,
         )
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from streambed.experiment.factor import Factor
@@ -68,6 +69,11 @@ class ReportData:
     def pipelines(self) -> frozenset[str]:
         """Pipelines of the runs."""
         return frozenset(run.manifest.pipeline for run in self.runs)
+
+    def raw_directories(self, rows: Iterable[Flat]) -> list[Path]:
+        """Where the raw data of these rows lie; what was published without them has none."""
+        run_of = {run.name: run for run in self.runs}
+        return [run_of[row[RUN]].raw_directory(row) for row in rows]
 
     @cached_property
     def varied(self) -> tuple[str, ...]:

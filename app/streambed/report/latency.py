@@ -1,10 +1,12 @@
 """Latency of an image, intended send to result append, in open mode: a line per cell.
 
-What a row holds are percentiles. They are medians over repeats here, never pooled: that takes the
-histograms of the raw samples.
+What a row holds are percentiles, of which the median over repeats is drawn. Percentiles cannot be
+pooled, histograms can: beside each stands the percentile over the images of all repeats, where the
+raw data are there.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import altair as alt
@@ -13,6 +15,7 @@ from streambed.report import theme, words
 from streambed.report.data import ReportData
 from streambed.report.figure import Drawing, figure
 from streambed.report.statistics import estimate
+from streambed.results import histogram
 from streambed.results.row import Flat
 
 PERCENTILES = {
@@ -41,6 +44,13 @@ def latency(data: ReportData) -> Drawing | None:
     table = _table(data, PERCENTILES, "percentile")
     if not table:
         return None
+    pooled = {
+        (cell, PERCENTILES[f"latency_{name}"]): value
+        for cell, rows in _cells(data).items()
+        for name, value in _pooled(data, rows).items()
+    }
+    for entry in table:
+        entry["pooled_s"] = pooled.get((entry["cell"], entry["percentile"]))
     names = list(PERCENTILES.values())
     y = _cell_axis(table)
     base = alt.Chart(alt.InlineData(values=table))
@@ -62,6 +72,7 @@ def latency(data: ReportData) -> Drawing | None:
             alt.Tooltip("cell:N"),
             alt.Tooltip("percentile:N"),
             alt.Tooltip("latency_s:Q", title="latency (s)", format=".3f"),
+            alt.Tooltip("pooled_s:Q", title="over all repeats (s)", format=".3f"),
             alt.Tooltip("repeats:Q"),
         ],
     )
@@ -126,14 +137,25 @@ def _cell_axis(table: list[dict[str, Any]]) -> Any:
     return alt.Y("cell:N", sort=order, title=None, axis=alt.Axis(labelLimit=260))
 
 
-def _table(data: ReportData, measures: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
-    """One entry per cell and measure that has a value; cells by the levels that tell them apart."""
+def _pooled(data: ReportData, rows: list[Flat]) -> dict[str, float]:
+    """Percentiles over the images of all these rows; empty without their raw data."""
+    found = histogram.percentiles(histogram.merged(data.raw_directories(rows)))
+    return {} if found is None else asdict(found)
+
+
+def _cells(data: ReportData) -> dict[str, list[Flat]]:
+    """The rows of each cell, by the levels that tell it apart."""
     cells: dict[str, list[Flat]] = {}
     for row in data.ok:
         levels = [f"{data.factor_name(f)} {data.show(f, row.get(f))}" for f in data.varied]
         cells.setdefault(", ".join(levels) or row["cell"], []).append(row)
+    return cells
+
+
+def _table(data: ReportData, measures: Mapping[str, str], kind: str) -> list[dict[str, Any]]:
+    """One entry per cell and measure that has a value."""
     entries = []
-    for cell, rows in cells.items():
+    for cell, rows in _cells(data).items():
         for measure, name in measures.items():
             found = estimate([row[measure] for row in rows if row.get(measure) is not None])
             if found is not None:

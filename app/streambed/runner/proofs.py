@@ -35,6 +35,8 @@ def of_effects(seen: Observed, placement: Placement, model_tag: str) -> list[Rea
             image_bytes=seen.cell.payload_bytes + KEY_BYTES,
         ),
         effects.model_acts(model_tag, collected["models"]),
+        effects.conversion_acts(config.conversion, collected["conversions"]),
+        effects.spark_settings_act(config.spark_settings, seen.effective["spark"]),
         effects.batches_reported(seen.stopped["missed_batches"]),
     ]
     if seen.rate_per_s is not None:
