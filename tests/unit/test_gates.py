@@ -56,13 +56,22 @@ def _interval(mbit_per_s: float, seconds: float = 0.25, *, omitted: bool = False
 def test_goodput_is_what_the_receiver_counted_while_the_host_did_not_stop() -> None:
     start_up = [_interval(30, omitted=True)] * 4
     report = {"intervals": [*start_up, *[_interval(9.5)] * 6, _interval(0), _interval(99, 0.01)]}
-    assert goodput.received_mbit_per_s(json.dumps(report), "a to b") == pytest.approx(9.5)
+    assert goodput.received_mbit_per_s(json.dumps(report), "a to b", 10.0) == pytest.approx(9.5)
 
 
 @pytest.mark.parametrize("text", ["", "{}x", '{"error": "unable to connect"}', '{"intervals": []}'])
 def test_a_failed_measurement_is_no_goodput(text: str) -> None:
     with pytest.raises(CellFailure, match="a to b"):
-        goodput.received_mbit_per_s(text, "a to b")
+        goodput.received_mbit_per_s(text, "a to b", 10.0)
+
+
+def test_bursts_after_a_hold_up_are_no_faster_link() -> None:
+    seen = [0.0, 22.0, 20.2, 18.0, 21.5, 20.4, 12.4]
+    report = {"intervals": [{"sum": {"bits_per_second": r * 1e6, "seconds": 0.25}} for r in seen]}
+    median, mean = 20.3, (22.0 + 20.2 + 18.0 + 21.5 + 20.4 + 12.4) / 6
+    text = json.dumps(report)
+    assert goodput.received_mbit_per_s(text, "a to b", 19.3) == pytest.approx(mean)
+    assert goodput.received_mbit_per_s(text, "a to b", 25.0) == pytest.approx(median)
 
 
 def test_slow_links_are_measured_for_longer_within_bounds() -> None:

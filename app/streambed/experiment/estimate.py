@@ -23,7 +23,7 @@ PRIME_IMAGES_PER_S = 8_000.0
 UNSHAPED_IMAGES_PER_S = 20_000.0
 """What two cores classify when nothing shapes the link (facts.md: 21,000 in a quota of 1.6)."""
 
-ROWS_IMAGES_PER_S = 5_000.0
+ROWS_IMAGES_PER_S = 1_800.0
 """What they classify with `conversion: rows`, in batches of a second."""
 
 KAFKA_PYTHON_SHARE = 0.65
@@ -53,7 +53,7 @@ PROBES = 7
 PROBE_S, PROBE_TRIGGERS = 17.0, 12
 """From the start of a probe's producer to its last image classified."""
 
-OTHER_S = 8.0
+OTHER_S = 5.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
 
 

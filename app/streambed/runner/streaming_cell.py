@@ -205,7 +205,7 @@ class StreamingCell:
         cpu_before, began = await contention.read(self._fleet.all()), time.monotonic()
         # After the cell nothing is set again: what is there now is what the images went through.
         measured = await goodputs.measure(
-            self._client, self._master, rate, self._cell.gates.goodput_s
+            self._client, self._master, rate, state["mtu_bytes"], self._cell.gates.goodput_s
         )
         readings = goodputs.judge(
             measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
