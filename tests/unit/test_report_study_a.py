@@ -80,7 +80,9 @@ def test_a_trigger_that_was_not_published_is_in_the_comparison_only(tmp_path: Pa
 
 
 def test_another_matrix_has_the_general_figures(run: Run, tmp_path: Path) -> None:
-    other = make(tmp_path, file(tmp_path, STUDY_A), options=("compression=none,zstd",))
+    other = make(
+        tmp_path, file(tmp_path, STUDY_A), options=("mode=engineered", "compression=none,zstd")
+    )
     built = report.build([other], tmp_path / "out")
     names = {path.stem for path in built.files}
     assert names == {"image-rate", "micro-batch-time", "compression"}
