@@ -74,6 +74,13 @@ def test_bursts_after_a_hold_up_are_no_faster_link() -> None:
     assert goodput.received_mbit_per_s(text, "a to b", 25.0) == pytest.approx(median)
 
 
+def test_a_shortfall_is_of_the_slower_direction_and_never_negative() -> None:
+    expected = 9.5649
+    slow = goodput.Goodput(0.97 * expected, 1.2 * expected)
+    assert goodput.shortfall(slow, 10e6, 1500) == pytest.approx(0.03, abs=1e-4)
+    assert goodput.shortfall(goodput.Goodput(12.0, 12.0), 10e6, 1500) == 0
+
+
 def test_slow_links_are_measured_for_longer_within_bounds() -> None:
     assert goodput.measuring_time_s(100e6, 2.0) == 2
     assert goodput.measuring_time_s(5e6, 2.0) == pytest.approx(5.792)

@@ -150,6 +150,12 @@ def judge(
     ]
 
 
+def shortfall(goodput: Goodput, rate_bit_per_s: float, mtu_bytes: int) -> float:
+    """What is missing of the expected goodput in the worse direction, as a fraction; at least 0."""
+    expected = link.expected_goodput_bit_per_s(rate_bit_per_s, mtu_bytes) / 1e6
+    return max(0.0, 1 - min(goodput.up_mbit_per_s, goodput.down_mbit_per_s) / expected)
+
+
 async def management_is_unshaped(client: Session) -> Reading:
     """Send bytes to the controller: the shaped class must not have seen them.
 

@@ -211,12 +211,17 @@ class StreamingCell:
             measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
         )
         if failed_reasons(readings):
-            # Ends that had no processor say nothing about the link: the cell is then repeated.
+            # Ends that had no processor say nothing about the link: the cell is then repeated. A
+            # host that stops for a part of the time explains a link that is slower by that part.
             taken = contention.taken(
                 cpu_before, await contention.read(self._fleet.all()), time.monotonic() - began
             )
+            limit = self._cell.gates.contended_above
+            missing = goodputs.shortfall(measured, rate, state["mtu_bytes"])
+            if missing > self._cell.gates.goodput_tolerance:
+                limit = min(limit, missing)
             gate = f"cpu_taken_by_others_{when}"
-            readings.append(contention.judge(taken, self._cell.gates.contended_above, gate))
+            readings.append(contention.judge(taken, limit, gate))
         self.observed.readings += readings
         if when == "before":
             self.observed.goodput = measured
