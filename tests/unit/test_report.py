@@ -160,7 +160,8 @@ def test_latency_is_drawn_where_there_is_one(tmp_path: Path) -> None:
 
     options = ("offered_rate=700 images/s", "bandwidth=10 Mbit/s", "trigger=1 s,2 s")
     run = make(tmp_path, options=options, repeats=3, measured=open_mode)
-    report.build([run], tmp_path / "out")
+    built = report.build([run], tmp_path / "out")
+    assert "up to 0.90 s to their result, 99 % of them up to 2.70 s" in built.headline
     with (tmp_path / "out" / "latency.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [(r["cell"], r["percentile"], float(r["latency_s"])) for r in rows[:2]] == [
