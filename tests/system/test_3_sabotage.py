@@ -17,7 +17,7 @@ BACKLOG = "/opt/streambed/app/streambed/pipelines/backlog.py"
 def _sabotaged(
     bed: Bed, results: Path, act: Callable[[], object], *options: str, trigger: str = "1 s"
 ) -> dict[str, Any]:
-    """Run one cell, act while images are being classified, and return its row."""
+    """Run one cell, act while images are being classified, and return its first attempt's row."""
     cell = (*CELL, "--set", f"trigger={trigger}", *options)
     # Looking at a node costs the host some CPU time: that must not make it a cell to repeat.
     experiment = bed.patient("small", contended_above="90 %")
@@ -32,8 +32,8 @@ def _sabotaged(
             running.wait(300)
         finally:
             running.kill()
-    (row,) = rows(results, "small", "--all")
-    return row
+    # A cell that others disturbed is repeated, and nobody acts on its second attempt.
+    return min(rows(results, "small", "--all"), key=lambda row: row["attempt"])
 
 
 def test_another_rate_set_in_mid_cell_fails_the_goodput(bed: Bed, tmp_path: Path) -> None:
