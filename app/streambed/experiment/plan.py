@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streambed import inventory, link
+from streambed.beds import capacity
 from streambed.errors import StreambedError
 from streambed.experiment.cells import Cell, cells
 from streambed.experiment.estimate import BED_UP_S, cell_s, run_s
@@ -52,8 +53,12 @@ def build(experiment: Experiment, *, seed: int | None = None) -> Plan:
     """Plan a run of an experiment.
 
     Raises:
-        StreambedError: the inventory is unknown or has no node for a part of the pipeline.
+        StreambedError: the inventory is unknown, has no node for a part of the pipeline, or its
+            quotas are more than this host has.
     """
+    for bed in map(inventory.load, experiment.beds):
+        if bed.provider == "podman":
+            capacity.check(bed.nodes, capacity.this_host())
     all_cells = cells(experiment)
     chosen = default_seed(all_cells) if seed is None else seed
     executions = order(all_cells, experiment.repeats, chosen)
@@ -161,13 +166,17 @@ def _cells_table(plan: Plan) -> Table:
 
 def _fixed(plan: Plan) -> list[RenderableType]:
     varied = {factor.name for factor in plan.experiment.varied} | {"image_count", "duration"}
-    first = plan.cells[0].cell.config
-    same = [
-        f"{name} {factor.show(getattr(first, factor.field))}"
-        for name, factor in plan.experiment.factors.items()
-        if name not in varied
-    ]
-    return [Text(f"The same in all cells: {', '.join(same)}."), Text(f"Seed {plan.seed}."), ""]
+    configs = [planned.cell.config for planned in plan.cells]
+    same, derived = [], []
+    for name, factor in plan.experiment.factors.items():
+        if name not in varied:
+            found = {factor.show(getattr(each, factor.field)) for each in configs}
+            same += [f"{name} {value}" for value in found if len(found) == 1]
+            derived += [name] if len(found) > 1 else []
+    parts: list[RenderableType] = [Text(f"The same in all cells: {', '.join(same)}.")]
+    if derived:
+        parts.append(Text(f"Decided by the levels of others: {', '.join(derived)}."))
+    return [*parts, Text(f"Seed {plan.seed}."), ""]
 
 
 def _placements(planned_cells: Sequence[PlannedCell]) -> list[RenderableType]:

@@ -90,7 +90,7 @@ async def _has(session: Session, path: str) -> bool:
 
 
 async def _deploy_dataset(sessions: Iterable[Session], dataset: str) -> str:
-    """`mnist` is on every node; a directory goes there as one archive, named by its content."""
+    """`mnist` is there already; a directory goes there as one archive, named by its content."""
     if dataset == "mnist":
         return dataset
     archive = _pack(Path(dataset))
