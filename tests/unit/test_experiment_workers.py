@@ -146,3 +146,20 @@ def test_the_plan_tells_what_the_levels_decide(tmp_path: Path) -> None:
     assert "Decided by the levels of others: partitions." in text
     assert "worker5 (wide): Spark worker, stopped" in text
     assert "worker5 (wide): Spark worker\n" in text
+
+
+@pytest.mark.parametrize("bed", BEDS)
+def test_slots_and_memory_are_those_that_the_role_gives_spark(bed: str) -> None:
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar
+
+    loader = DataLoader()
+    role: dict[str, Any] = {}
+    for part in ("defaults", "vars"):
+        path = str(paths.ROOT / "roles/spark" / part / "main.yml")
+        role |= loader.load_from_file(path, trusted_as_template=True)
+    for node in inventory.load(bed).group("spark_workers"):
+        templar = Templar(loader=loader, variables={**role, **node.variables})
+        assert int(templar.template(role["spark_worker_cores"])) == fitting.slots(node)
+        room = int(templar.template(role["spark_worker_memory_mib"]))
+        assert room == fitting.executor_room_mib(node)

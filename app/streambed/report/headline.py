@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from streambed.report import ablation
+from streambed.report import ablation, scaling
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
@@ -22,7 +22,7 @@ def headline(data: ReportData) -> str:
         part
         for pipeline in sorted(data.pipelines)
         if pipeline in _HEADLINES
-        for part in (_by_mode(data) if MODE in data.varied else _HEADLINES[pipeline](data.ok))
+        for part in _parts(data, pipeline)
     ]
     if failed:
         parts.append(
@@ -54,6 +54,13 @@ def _streaming(rows: Sequence[Flat]) -> list[str]:
     packed = [row for row in rows if row.get(CODEC, "none") != "none"]
     said = (_rate(plain), _compressed(packed), _real_time(rows), _accounted(rows))
     return [text for text in said if text]
+
+
+def _parts(data: ReportData, pipeline: str) -> list[str]:
+    if MODE in data.varied:
+        return _by_mode(data)
+    gained = scaling.speed_up(data).strip()
+    return ([gained] if gained else []) + _HEADLINES[pipeline](data.ok)
 
 
 def _by_mode(data: ReportData) -> list[str]:
