@@ -11,8 +11,8 @@ from streambed.experiment.length import (
 )
 from streambed.experiment.order import Execution
 
-BED_UP_S = 40.0
-"""A bed that is down: created, provisioned and verified from a baked image."""
+BED_UP_S, NODE_UP_S = 30.0, 5.0
+"""A bed that is down, and each of its nodes: created, provisioned, verified from a baked image."""
 
 DRIVER_START_CPU_S, EXECUTOR_START_CPU_S = 8.0, 6.0
 """CPU time of a driver until it is ready, and of an executor and its Python workers until they have
@@ -134,6 +134,11 @@ def _streaming_s(cell: Cell) -> float:
     return cold_start_s(cell) + priming + gates + searching + images + last_batches + OTHER_S
 
 
-def run_s(executions: Sequence[Execution], beds: int) -> float:
-    """A whole run, with its beds brought up."""
-    return BED_UP_S * beds + sum(cell_s(execution.cell) for execution in executions)
+def bed_up_s(nodes: int) -> float:
+    """A bed of so many nodes that is down, until it is verified."""
+    return BED_UP_S + NODE_UP_S * nodes
+
+
+def run_s(executions: Sequence[Execution]) -> float:
+    """A whole run, with its beds up."""
+    return sum(cell_s(execution.cell) for execution in executions)
