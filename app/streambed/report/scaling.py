@@ -208,9 +208,8 @@ def _several(
         axis=alt.Axis(grid=False, values=[0, *levels]),
     )
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=True, nice=True))
-    colour = alt.Color(
-        "of:N", scale=theme.scale_of(names, theme.PALETTE), legend=alt.Legend(title=None, columns=2)
-    )
+    legend = alt.Legend(title=None, columns=2)
+    colour = alt.Color("of:N", scale=theme.scale_of(names, theme.PALETTE), legend=legend)
     tooltip = [
         alt.Tooltip("of:N"),
         alt.Tooltip("workers:Q"),
@@ -218,7 +217,7 @@ def _several(
         alt.Tooltip("repeats:Q"),
     ]
     base = alt.Chart()
-    shape = alt.Shape("of:N", scale=theme.scale_of(names, theme.SHAPES))
+    shape = alt.Shape("of:N", scale=theme.scale_of(names, theme.SHAPES), legend=legend)
     dots = base.mark_point(size=70, strokeWidth=2, opacity=1)
     chart: Any = alt.layer(
         base.mark_line().encode(x=x, y=y, color=colour),
