@@ -12,6 +12,7 @@ import testinfra
 import testinfra.host
 import yaml
 from tests.infra.nodes import ROOT, Service, services
+from tests.infra.survey import Seen, Survey
 
 from streambed import inventory as inventories
 from streambed.inventory import Inventory, Node
@@ -69,8 +70,9 @@ def pytest_runtest_makereport(
     """Beside a failure that concerns a unit, what its journal said last."""
     report = yield
     if report.when == "call" and report.failed and isinstance(item, pytest.Function):
-        service, host = item.funcargs.get("service"), item.funcargs.get("host")
-        if isinstance(service, Service) and isinstance(host, testinfra.host.Host):
+        service, node = item.funcargs.get("service"), item.funcargs.get("node")
+        if isinstance(service, Service) and isinstance(node, Node):
+            host = _connect(item.config, node, node.user)
             journal = host.run("journalctl --no-pager -n 30 -u %s", service.unit).stdout
             report.sections.append((f"journal of {service.unit}", journal))
     return report
@@ -79,7 +81,7 @@ def pytest_runtest_makereport(
 def _connect(config: pytest.Config, node: Node, user: str) -> testinfra.host.Host:
     key = (node.name, user)
     if key not in _HOSTS:
-        control = f"{config.stash[_SOCKETS]}/{len(_HOSTS)}"
+        control = f"{config.stash[_SOCKETS]}/{node.name}-{user}"
         options = [
             "-o ControlMaster=auto",
             f"-o ControlPath={control}",
@@ -104,6 +106,18 @@ def _connect(config: pytest.Config, node: Node, user: str) -> testinfra.host.Hos
 @pytest.fixture(scope="session")
 def bed(pytestconfig: pytest.Config) -> Inventory:
     return pytestconfig.stash[_INVENTORY]
+
+
+@pytest.fixture(scope="session")
+def survey(pytestconfig: pytest.Config, bed: Inventory) -> Survey:
+    """All nodes, looked at once."""
+    return Survey(bed, lambda node, user: _connect(pytestconfig, node, user))
+
+
+@pytest.fixture
+def seen(survey: Survey, node: Node) -> Seen:
+    """What the node showed."""
+    return survey.of(node)
 
 
 @pytest.fixture

@@ -54,3 +54,10 @@ def ports(node: Node) -> set[int]:
 def cluster(bed: Inventory) -> list[Node]:
     """The nodes on the other side of the link."""
     return [node for node in bed.nodes if "clients" not in node.groups]
+
+
+def switchable(node: Node) -> list[str]:
+    """Units that the runner may switch on this node."""
+    kafka = {"kafka_brokers", "kafka_standby"} & node.groups
+    worker = {"spark_workers"} & node.groups
+    return [*(["kafka"] if kafka else []), *(["spark-worker"] if worker else [])]

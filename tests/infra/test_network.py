@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 from testinfra.host import Host
 from tests.infra.nodes import KAFKA, SSH_PORT, cluster, ports
+from tests.infra.survey import TRIED_PORTS, Seen
 
 from streambed.inventory import Inventory, Node
 
@@ -17,37 +17,20 @@ RATE_BIT_PER_S = 10_000_000
 HELPER = "sudo -n /usr/local/sbin/streambed-link"
 
 
-def test_listens_on_the_beds_address_only(host: Host, node: Node) -> None:
-    found = set()
-    for line in host.check_output("ss -Hltn").splitlines():
-        address, _, port = line.split()[3].rpartition(":")
-        if int(port) != SSH_PORT:
-            found.add((address, int(port)))
+def test_listens_on_the_beds_address_only(seen: Seen, node: Node) -> None:
+    found = {(address, port) for address, port in seen.root["listening"] if port != SSH_PORT}
     assert found == {(node.bed_address, port) for port in ports(node)}
 
 
-def test_no_datagram_socket(host: Host) -> None:
-    assert host.check_output("ss -Hlun") == ""
+def test_no_datagram_socket(seen: Seen) -> None:
+    assert seen.root["datagram"] == ""
 
 
-def test_reaches_what_runs_and_nothing_else(host: Host, bed: Inventory) -> None:
+def test_reaches_what_runs_and_nothing_else(seen: Seen, bed: Inventory) -> None:
     """Every node tries every service port of every node; those of services that run answer."""
-    tried = [
-        (other.bed_address, port) for other in bed.nodes for port in (9092, 9093, 7077, 7078, 8080)
-    ]
-    program = """
-import json, socket, sys
-def answers(address, port):
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except OSError:
-        return False
-    return True
-print(json.dumps([pair for pair in json.loads(sys.argv[1]) if answers(*pair)]))
-"""
-    reached = json.loads(host.check_output("python3 -c %s %s", program, json.dumps(tried)))
     running = {(other.bed_address, port) for other in bed.nodes for port in ports(other)}
-    assert {tuple(pair) for pair in reached} == running & set(tried)
+    answered = {(address, port) for address, port in seen.root["reached"]}
+    assert answered == {(address, port) for address, port in running if port in TRIED_PORTS}
 
 
 @pytest.mark.on("clients")
@@ -64,10 +47,8 @@ def test_client_gets_metadata_from_each_broker(run_user: Host, bed: Inventory) -
     assert all(controller >= 1 for controller in controllers)
 
 
-def test_clock_agrees_with_the_controllers(host: Host) -> None:
-    before = time.time()
-    there = float(host.check_output("date +%s.%N"))
-    after = time.time()
+def test_clock_agrees_with_the_controllers(seen: Seen) -> None:
+    before, there, after = seen.clock
     assert before - CLOCK_TOLERANCE_S < there < after + CLOCK_TOLERANCE_S
 
 
@@ -87,8 +68,8 @@ def unshaped(run_user: Host) -> Iterator[None]:
 
 
 @pytest.mark.on("clients")
-def test_link_knows_the_other_side(host: Host, bed: Inventory) -> None:
-    config = json.loads(host.file("/etc/streambed/link.json").content_string)
+def test_link_knows_the_other_side(seen: Seen, bed: Inventory) -> None:
+    config = json.loads(seen.root["link"])
     assert set(config["peers"]) == {node.bed_address for node in cluster(bed)}
 
 
@@ -126,6 +107,5 @@ def test_link_refuses_a_rate_that_is_none(run_user: Host) -> None:
     assert shaped(run_user) == (None, None)
 
 
-def test_only_clients_shape(host: Host, node: Node) -> None:
-    there = host.file("/etc/streambed/link.json").exists
-    assert there == ("clients" in node.groups)
+def test_only_clients_shape(seen: Seen, node: Node) -> None:
+    assert (seen.root["link"] is not None) == ("clients" in node.groups)

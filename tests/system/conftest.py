@@ -1,14 +1,16 @@
-"""One bed for all system tests: brought up once by the command line, taken down and looked after.
+"""One small bed for all system tests, and a cluster for those of one file.
 
+Each is brought up once by the command line, taken down and looked after.
 Everything goes through `./streambed` and the nodes themselves, as a user would do it.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.tools import Bed, free_prefix, leftovers, streambed, write_inventory
+from tests.system.tools import Bed, Cluster, free_prefix, leftovers, streambed, write_inventory
 
 from streambed import paths
 
@@ -26,6 +28,22 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     yield Bed(path)
     streambed("down", "-i", path)
     assert leftovers("tests") == []
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A bed of six nodes of the tests' own, with how long its way up took; gone at the end."""
+    nodes = [*(f"worker{number}" for number in (1, 2, 3)), "client", "broker", "master"]
+    # A host's own variable, since the environment's prefix is that of the other bed.
+    prefix = free_prefix()
+    moved = {node: {"bed_prefix": prefix} for node in nodes}
+    folder = tmp_path_factory.mktemp("cluster") / "cluster"
+    path = write_inventory(folder, "test-cluster", moved, like="cluster")
+    began = time.monotonic()
+    streambed("up", "-i", path)
+    yield Cluster(path, up_s=time.monotonic() - began)
+    streambed("down", "-i", path)
+    assert leftovers("test-cluster") == []
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.system.tools import (
     PODMAN,
     Bed,
+    changes,
     free_prefix,
     leftovers,
     line_with,
@@ -32,33 +32,15 @@ def test_every_node_is_running_and_the_bed_verified(bed: Bed) -> None:
     }
 
 
-def _playbook(bed: Bed, *options: str) -> str:
-    command = str(Path(sys.executable).parent / "ansible-playbook")
-    done = subprocess.run(
-        [command, "-i", bed.path, "ansible/site.yml", *options],
-        cwd=paths.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def _changes(recap: str) -> list[str]:
-    return [line for line in recap.splitlines() if "changed=" in line and "changed=0" not in line]
-
-
 def test_the_playbook_by_hand_finds_nothing_to_change(bed: Bed) -> None:
-    assert _changes(_playbook(bed)) == []
+    assert changes(bed.playbook()) == []
 
 
 def test_check_mode_works_and_foretells_a_change(bed: Bed) -> None:
-    assert _changes(_playbook(bed, "--check", "--diff")) == []
+    assert changes(bed.playbook("--check", "--diff")) == []
     bed.root("client", "rm /etc/streambed/link.json")
-    assert _changes(_playbook(bed, "--check", "--diff")) != []
-    assert _changes(_playbook(bed)) != []
+    assert changes(bed.playbook("--check", "--diff")) != []
+    assert changes(bed.playbook()) != []
     assert "link.json" in bed.root("client", "ls /etc/streambed")
 
 

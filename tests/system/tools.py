@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -143,6 +144,20 @@ class Bed:
         assert done.returncode == 0, f"{node}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def playbook(self, *options: str) -> str:
+        """Converge by hand, as docs/beds.md says; what Ansible printed."""
+        command = str(Path(sys.executable).parent / "ansible-playbook")
+        done = subprocess.run(
+            [command, "-i", self.path, "ansible/site.yml", *options],
+            cwd=paths.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def program_pid(self, node: str, program: str) -> str | None:
         """Process id of a node program, or None while it does not run."""
         found = self.root(
@@ -151,14 +166,30 @@ class Bed:
         return found.strip() or None
 
 
+@dataclass(frozen=True)
+class Cluster(Bed):
+    """A bed of many nodes, and how long `up` took, in seconds."""
+
+    up_s: float
+
+
+def changes(recap: str) -> list[str]:
+    """The lines of Ansible's recap with a change."""
+    return [line for line in recap.splitlines() if "changed=" in line and "changed=0" not in line]
+
+
 def write_inventory(
-    folder: Path, bed_name: str, nodes: Mapping[str, Mapping[str, object]] | None = None
+    folder: Path,
+    bed_name: str,
+    nodes: Mapping[str, Mapping[str, object]] | None = None,
+    *,
+    like: str = "duo",
 ) -> str:
-    """The duo inventory under another name, with some variables of its nodes changed.
+    """An inventory of the clone under another name, with some variables of its nodes changed.
 
     State and keys stay in the clone, where those of every bed are.
     """
-    hosts = yaml.safe_load((paths.ROOT / "inventory/duo/hosts.yml").read_text())
+    hosts = yaml.safe_load((paths.ROOT / "inventory" / like / "hosts.yml").read_text())
     hosts["all"]["vars"]["bed_name"] = bed_name
     for node, variables in (nodes or {}).items():
         hosts["all"]["hosts"][node] |= variables

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from streambed import paths
 from streambed.errors import StreambedError
 from streambed.experiment import Overrides, cells, load
 
@@ -191,6 +192,9 @@ def test_a_model_of_the_users_own_needs_weights(tmp_path: Path) -> None:
 def test_a_bed_per_level(tmp_path: Path) -> None:
     other = tmp_path / "wide"
     other.mkdir()
+    hosts = (paths.ROOT / "inventory/duo/hosts.yml").read_text()
+    (other / "hosts.yml").write_text(hosts)
+    (other / "group_vars").symlink_to(paths.ROOT / "inventory/group_vars")
     beds = f"bed: {{factor: trigger, levels: {{1 s: duo, 2 s: {other}}}}}"
     experiment = load(write(tmp_path, GOOD.replace("bed: duo", beds)))
     assert [cell.bed for cell in cells(experiment)] == ["duo", str(other)] * 2

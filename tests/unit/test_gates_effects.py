@@ -8,6 +8,7 @@ from streambed.gates import disturbance, effects
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
 from streambed.pipelines import spark_conf
 
+WORKERS = ["10.0.0.21", "10.0.0.22"]
 CLOUD, CLIENT = "10.0.0.12:9092", "10.0.0.11:9092"
 STORED = {CLOUD: {"0": 396_000, "1": 396_000}}
 
@@ -124,15 +125,67 @@ def test_what_runs_is_read_unit_by_unit() -> None:
 def test_peace_raises_no_flag_and_each_death_does() -> None:
     before = disturbance.parse("cloud", SHOWN)
     after = disturbance.parse("cloud", SHOWN.replace("MainPID=17", "MainPID=99"))
-    assert raised_flags([disturbance.judge(before, before, ["0"], ["0"], 0)]) == []
+    one, other = {"0": WORKERS[0]}, {"1": WORKERS[0]}
+    assert raised_flags([disturbance.judge(before, before, one, one, 0)]) == []
     deaths = [
-        disturbance.judge(before, after, ["0"], ["0"], 0),
-        disturbance.judge(before, {}, ["0"], ["0"], 0),
-        disturbance.judge(before, before, ["0"], ["1"], 0),
-        disturbance.judge(before, before, ["0"], ["0"], 3),
+        disturbance.judge(before, after, one, one, 0),
+        disturbance.judge(before, {}, one, one, 0),
+        disturbance.judge(before, before, one, other, 0),
+        disturbance.judge(before, before, one | other, one, 0),
+        disturbance.judge(before, before, one, one, 3),
     ]
     for reading in deaths:
         assert raised_flags([reading]) == ["disturbed"]
+
+
+def test_a_dead_worker_is_named_by_its_node() -> None:
+    both = {"0": WORKERS[0], "1": WORKERS[1]}
+    reading = disturbance.judge({}, {}, both, {"0": WORKERS[0], "2": WORKERS[0]}, 0)
+    assert (
+        reading.measured == f"executor 1 on {WORKERS[1]} is gone; executor 2 on {WORKERS[0]} is new"
+    )
+
+
+def executors(*hosts: str, cores: int = 2) -> dict[str, dict[str, Any]]:
+    return {str(number): {"host": host, "cores": cores} for number, host in enumerate(hosts)}
+
+
+def test_each_worker_in_use_has_one_executor_and_classifies() -> None:
+    acts = effects.workers_act
+    assert acts(WORKERS, 4, executors(*WORKERS), WORKERS).ok
+    # One partition is one task: who gets it is Spark's business.
+    assert acts(WORKERS, 1, executors(*WORKERS), WORKERS[1:]).ok
+
+
+@pytest.mark.parametrize(
+    ("hosts", "classified_on"),
+    [
+        (WORKERS[:1], WORKERS),
+        ([WORKERS[0], WORKERS[0]], WORKERS),
+        ([*WORKERS, "10.0.0.23"], WORKERS),
+        (WORKERS, WORKERS[:1]),
+        (WORKERS, [*WORKERS, "10.0.0.23"]),
+        (WORKERS, [*WORKERS, "unknown"]),
+        ([], []),
+    ],
+)
+def test_other_workers_than_asked_for_are_seen(hosts: list[str], classified_on: list[str]) -> None:
+    assert failed_reasons([effects.workers_act(WORKERS, 4, executors(*hosts), classified_on)])
+
+
+def test_threads_are_what_spark_gives_each_executor() -> None:
+    assert effects.threads_act(2, executors(*WORKERS)).ok
+    assert not effects.threads_act(1, executors(*WORKERS)).ok
+    assert not effects.threads_act(2, executors(WORKERS[0]) | {"9": {"host": "x", "cores": 1}}).ok
+    assert not effects.threads_act(2, {}).ok
+
+
+def test_pages_are_served_and_logged_or_neither() -> None:
+    names = ("spark.ui.enabled", "spark.eventLog.enabled")
+    assert effects.spark_pages_act("on", dict.fromkeys(names, "true")).ok
+    assert effects.spark_pages_act("off", dict.fromkeys(names, "false")).ok
+    assert not effects.spark_pages_act("off", dict.fromkeys(names, "true")).ok
+    assert not effects.spark_pages_act("on", {names[0]: "true"}).ok
 
 
 def test_calls_are_told_by_their_records() -> None:

@@ -9,9 +9,11 @@ from streambed.pipelines.records import (
     HEADER,
     Record,
     RecordError,
+    address_of,
     decode,
     encode,
     model_tag,
+    node_tag,
 )
 
 
@@ -29,6 +31,7 @@ def record(count: int = 3) -> Record:
         worker=4242,
         attempt=2,
         model=model_tag("ff" * 32),
+        node=node_tag("10.83.2.21"),
     )
 
 
@@ -46,6 +49,7 @@ def test_what_is_encoded_is_decoded(count: int) -> None:
         "worker",
         "attempt",
         "model",
+        "node",
     ):
         assert getattr(got, name) == getattr(sent, name)
     assert (got.received_at, got.compute_s, len(got)) == (1.795e9 + 0.25, 0.125, count)
@@ -54,6 +58,11 @@ def test_what_is_encoded_is_decoded(count: int) -> None:
 @pytest.mark.parametrize("from_rows", [True, False])
 def test_a_record_tells_how_its_images_came(from_rows: bool) -> None:
     assert decode(encode(replace(record(), from_rows=from_rows))).from_rows is from_rows
+
+
+def test_a_record_names_the_node_it_comes_from() -> None:
+    assert address_of(decode(encode(record())).node) == "10.83.2.21"
+    assert address_of(node_tag(None)) == "unknown"
 
 
 def test_the_arrays_start_at_multiples_of_eight() -> None:

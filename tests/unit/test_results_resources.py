@@ -131,3 +131,10 @@ def test_only_the_window_counts() -> None:
 def test_samples_that_end_inside_the_window_are_no_evidence() -> None:
     with pytest.raises(ValueError, match="client"):
         ranked(bed({"broker": 0.8}, seconds=10))
+
+
+def test_nodes_together_share_their_quotas() -> None:
+    nodes = bed({"broker": 0.8})
+    assert bottleneck.cpu_share([nodes["cloud"]], EPOCH + 4, EPOCH + 12) == pytest.approx(0.5)
+    both = bottleneck.cpu_share(nodes.values(), EPOCH + 4, EPOCH + 12)
+    assert both == pytest.approx(0.9 / 2.0)

@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from streambed.errors import StreambedError
 from streambed.inventory import Inventory, Node
@@ -24,13 +25,14 @@ def argv(node: Node, *command: str, options: tuple[str, ...] = ()) -> list[str]:
 
 
 def wait_for_all(inventory: Inventory, *, timeout_s: float = 60.0) -> None:
-    """Wait until every node answers a real login.
+    """Wait until every node answers a real login; all are asked at once.
 
     Raises:
         StreambedError: names the node that did not, with ssh's last words.
     """
-    for node in inventory.nodes:
-        _wait_for(node, timeout_s)
+    with ThreadPoolExecutor(max_workers=len(inventory.nodes)) as pool:
+        for answer in [pool.submit(_wait_for, node, timeout_s) for node in inventory.nodes]:
+            answer.result()
 
 
 def _wait_for(node: Node, timeout_s: float) -> None:

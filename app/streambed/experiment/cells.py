@@ -15,9 +15,25 @@ from streambed.experiment.factors import StreamingConfiguration, by_field
 from streambed.experiment.length import images_of
 from streambed.experiment.levels import Value
 from streambed.experiment.schema import Gates, WarmUp
+from streambed.inventory import Inventory
 
 SHORT = 10
 """Hex digits of a cell's short name: 40 bits, no clash in any matrix a person will run."""
+
+
+@dataclass(frozen=True)
+class SparkQuotas:
+    """Cores that the nodes of a cell's driver and executors may use; None without a quota."""
+
+    driver: float | None = None
+    worker: float | None = None
+    """Of each worker in use: the smallest."""
+    workers: int = 1
+
+    @property
+    def all_workers(self) -> float | None:
+        """Of all workers in use together."""
+        return None if self.worker is None else self.worker * self.workers
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,8 @@ class Cell:
     """The inventory, as `inventory.load` takes it."""
     producer_cpus: float | None
     """CPU quota of the node that produces; None when it has none, or nothing depends on it."""
+    quotas: SparkQuotas
+    """Of the nodes that Spark runs on."""
     warm_up: WarmUp
     gates: Gates
     label: str
@@ -147,7 +165,9 @@ def _cell(experiment: Experiment, config: Configuration) -> Cell:
     dataset = getattr(config, "dataset", "mnist")
     payload_bytes = image_facts(str(dataset)).payload_bytes
     bed = experiment.bed_of(config)
-    cpus = _producer_cpus(config, bed)
+    nodes = inventory.load(bed)
+    config = _resolved(config, nodes)
+    cpus = _producer_cpus(config, nodes)
     searches = isinstance(config, StreamingConfiguration) and config.sustainable_share is not None
     images = config.images
     if not searches:
@@ -158,14 +178,38 @@ def _cell(experiment: Experiment, config: Configuration) -> Cell:
         payload_bytes=payload_bytes,
         bed=bed,
         producer_cpus=cpus,
+        quotas=_quotas(config, nodes),
         warm_up=experiment.warm_up,
         gates=experiment.gates,
         label=", ".join(shown) or experiment.name,
     )
 
 
-def _producer_cpus(config: Configuration, bed: str) -> float | None:
+def _resolved(config: Configuration, bed: Inventory) -> Configuration:
+    """With what the bed decides: row and identity tell the effective value."""
+    if not isinstance(config, StreamingConfiguration):
+        return config
+    workers = config.workers or len(bed.group("spark_workers"))
+    if not workers:  # refused when the cell is placed
+        return config
+    return replace(
+        config, workers=workers, partitions=config.partitions or workers * config.threads
+    )
+
+
+def _producer_cpus(config: Configuration, bed: Inventory) -> float | None:
     if not isinstance(config, StreamingConfiguration) or config.producer != "kafka-python":
         return None
-    producers = inventory.load(bed).group("clients")
+    producers = bed.group("clients")
     return producers[0].cpus if producers else None
+
+
+def _quotas(config: Configuration, bed: Inventory) -> SparkQuotas:
+    masters, all_workers = bed.group("spark_master"), bed.group("spark_workers")
+    used = all_workers[: getattr(config, "workers", None) or len(all_workers)]
+    limits = [node.cpus for node in used if node.cpus is not None]
+    return SparkQuotas(
+        driver=masters[0].cpus if masters else None,
+        worker=min(limits) if limits and len(limits) == len(used) else None,
+        workers=len(used),
+    )

@@ -11,17 +11,22 @@ from streambed.experiment.length import (
 )
 from streambed.experiment.order import Execution
 
-BED_UP_S = 40.0
-"""A bed that is down: created, provisioned and verified from a baked image."""
+BED_UP_S, NODE_UP_S = 30.0, 5.0
+"""A bed that is down, and each of its nodes: created, provisioned, verified from a baked image."""
 
-COLD_START_S = 14.0
-"""Job submitted to first result: JVMs, imports and the first micro-batch (10 s and more)."""
+DRIVER_START_CPU_S, EXECUTOR_START_CPU_S = 8.0, 6.0
+"""CPU time of a driver until it is ready, and of an executor and its Python workers until they have
+classified something: JVMs, imports, the first micro-batch. One after the other, on a core or less,
+that is job submitted to first result (14 s where both have a core)."""
 
 PRIME_IMAGES_PER_S = 8_000.0
 """Classifying the priming images on a machine that is still warming up."""
 
 UNSHAPED_IMAGES_PER_S = 20_000.0
 """What two cores classify when nothing shapes the link (facts.md: 21,000 in a quota of 1.6)."""
+
+IMAGES_PER_CORE_S = UNSHAPED_IMAGES_PER_S / 1.6
+"""The same for each core of the workers' quotas."""
 
 ROWS_IMAGES_PER_S = 1_800.0
 """What they classify with `conversion: rows`, in batches of a second."""
@@ -57,6 +62,18 @@ OTHER_S = 5.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
 
 
+def classifier_images_per_s(cell: Cell) -> float:
+    """What the workers of a cell classify at their best, when images are there."""
+    cores = cell.quotas.all_workers
+    return UNSHAPED_IMAGES_PER_S if cores is None else IMAGES_PER_CORE_S * cores
+
+
+def cold_start_s(cell: Cell) -> float:
+    """Job submitted to first result."""
+    driver, worker = (min(1.0, cores or 1.0) for cores in (cell.quotas.driver, cell.quotas.worker))
+    return DRIVER_START_CPU_S / driver + EXECUTOR_START_CPU_S / worker
+
+
 def sending_s(cell: Cell) -> float:
     """How long the producer sends in a cell."""
     if cell.images is None:
@@ -74,7 +91,8 @@ def classifying_s(cell: Cell) -> float:
     if cell.images is None:
         return 0.0
     rows = cell.streaming.conversion == "rows"
-    return cell.images / (ROWS_IMAGES_PER_S if rows else UNSHAPED_IMAGES_PER_S)
+    slower = UNSHAPED_IMAGES_PER_S / ROWS_IMAGES_PER_S if rows else 1.0
+    return cell.images * slower / classifier_images_per_s(cell)
 
 
 def search_s(cell: Cell) -> float:
@@ -96,7 +114,7 @@ def _stage_s(cell: Cell, config: AblationConfiguration) -> float:
     processing = cell.given_images / STAGE_IMAGES_PER_S[config.stage]
     loads = config.stage not in ("producer", "chainer")
     loading = cell.given_images / LOAD_IMAGES_PER_S if loads else 0.0
-    return COLD_START_S + loading + processing + OTHER_S
+    return cold_start_s(cell) + loading + processing + OTHER_S
 
 
 def _streaming_s(cell: Cell) -> float:
@@ -113,9 +131,14 @@ def _streaming_s(cell: Cell) -> float:
     last_batches = 2 * cell.streaming.trigger_s
     images = max(sending_s(cell), classifying_s(cell))
     searching = search_s(cell)
-    return COLD_START_S + priming + gates + searching + images + last_batches + OTHER_S
+    return cold_start_s(cell) + priming + gates + searching + images + last_batches + OTHER_S
 
 
-def run_s(executions: Sequence[Execution], beds: int) -> float:
-    """A whole run, with its beds brought up."""
-    return BED_UP_S * beds + sum(cell_s(execution.cell) for execution in executions)
+def bed_up_s(nodes: int) -> float:
+    """A bed of so many nodes that is down, until it is verified."""
+    return BED_UP_S + NODE_UP_S * nodes
+
+
+def run_s(executions: Sequence[Execution]) -> float:
+    """A whole run, with its beds up."""
+    return sum(cell_s(execution.cell) for execution in executions)

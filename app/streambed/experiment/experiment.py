@@ -10,6 +10,7 @@ from streambed import inventory, paths
 from streambed.errors import StreambedError
 from streambed.experiment.factor import Configuration, Factor
 from streambed.experiment.factors import PIPELINES, factors_of
+from streambed.experiment.fitting import refusals
 from streambed.experiment.levels import Value
 from streambed.experiment.matrix import Matrix, apply_assignments, read_matrix
 from streambed.experiment.mistakes import Mistakes, Place, unknown
@@ -188,5 +189,7 @@ def _bed(
 def _check_combinations(experiment: Experiment, place: Place, mistakes: Mistakes) -> None:
     """What no single level can show: a cell that could not be run."""
     for configuration in experiment.configurations():
-        for text in configuration.contradictions():
+        texts = configuration.contradictions()
+        texts += refusals(configuration, inventory.load(experiment.bed_of(configuration)))
+        for text in texts:
             mistakes.add(place, text)

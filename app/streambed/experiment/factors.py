@@ -69,6 +69,25 @@ class StreamingConfiguration(Configuration):
         default="cloud",
         meaning="the side of the shaped link on which the broker runs",
     )
+    workers: int | None = factor(
+        "workers",
+        OrWord("all", Count()),
+        default=None,
+        meaning="Spark workers that run, with one executor each; the bed's others are stopped",
+    )
+    threads: int = factor(
+        "threads",
+        Count(most=64),
+        default=2,
+        meaning="tasks that an executor works on at a time",
+    )
+    spark_pages: str = factor(
+        "spark_pages",
+        Choice(("off", "on")),
+        default="off",
+        meaning="on: the application serves its pages while it runs, and keeps an event log for "
+        "the history server; both cost the driver some CPU",
+    )
     producer: str = by_mode(
         "producer",
         Choice(("confluent-kafka", "kafka-python")),
@@ -84,12 +103,13 @@ class StreamingConfiguration(Configuration):
         meaning="batching and safety of the producer: fitted to the link, or the library's own "
         "defaults; what may wait for the link is bounded in both",
     )
-    partitions: int = by_mode(
+    partitions: int | None = by_mode(
         "partitions",
-        Count(most=1000),
-        engineered=2,
+        OrWord("one_per_thread", Count(most=1000)),
+        engineered=None,
         as_published=1,
-        meaning="partitions of the image topic",
+        meaning="partitions of the image topic; one_per_thread: workers x threads, so that each "
+        "thread has one task of every micro-batch, of the same size",
     )
     batching: str = by_mode(
         "batching",
@@ -159,6 +179,18 @@ class StreamingConfiguration(Configuration):
         default="mnist",
         meaning="the images sent, cycled to any count",
     )
+
+    @property
+    def given_workers(self) -> int:
+        """Workers of a cell, where its bed has told how many `all` are."""
+        assert self.workers is not None
+        return self.workers
+
+    @property
+    def given_partitions(self) -> int:
+        """Partitions of a cell."""
+        assert self.partitions is not None
+        return self.partitions
 
     @property
     def open_mode(self) -> bool:

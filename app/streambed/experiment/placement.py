@@ -24,14 +24,37 @@ class Placement:
     master: Node
     """Spark master and driver."""
     workers: tuple[Node, ...]
+    """Those in use."""
+    idle: tuple[Node, ...]
+    """Workers of the bed that are stopped."""
 
     peers: tuple[Node, ...]
     """The other side of the producer's shaped link: every node that is no client."""
 
     @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The producer, and every node of the cluster, in use or not."""
+        return (self.producer, *self.peers)
+
+    def parts(self) -> dict[str, tuple[Node, ...]]:
+        """Part of the pipeline → the nodes that do it."""
+        return {
+            "client": (self.producer,),
+            "broker": self.brokers,
+            "master": (self.master,),
+            "workers": self.workers,
+        }
+
+    @property
     def bootstrap(self) -> str:
         """Where Kafka's clients start: `address:port` of every broker."""
         return bootstrap_of(self.brokers)
+
+    @property
+    def far_end(self) -> Node:
+        """Where what crosses the link arrives: the broker, or a worker when the broker is near."""
+        far = [node for node in self.brokers if node in self.peers]
+        return far[0] if far else self.workers[0]
 
     @property
     def master_url(self) -> str:
@@ -46,6 +69,7 @@ class Placement:
             *((node, "broker") for node in self.brokers),
             (self.master, "Spark master and driver"),
             *((node, "Spark worker") for node in self.workers),
+            *((node, "Spark worker, stopped") for node in self.idle),
         ]
         for node, role in entries:
             result.setdefault(node.name, []).append(role)
@@ -56,15 +80,20 @@ def place(config: StreamingConfiguration, bed: Inventory) -> Placement:
     """Place a cell.
 
     Raises:
-        StreambedError: the bed has no node for one of the parts.
+        StreambedError: the bed has no node for one of the parts, or fewer workers than asked for.
     """
     group = "kafka_standby" if config.broker_on == "client" else "kafka_brokers"
     producers = _members(bed, "clients", "to produce images")
+    workers = _members(bed, "spark_workers", "to run a Spark worker")
+    used = len(workers) if config.workers is None else config.workers
+    if used > len(workers):
+        raise StreambedError(f"{bed.path}: {used} workers are asked for, it has {len(workers)}")
     return Placement(
         producer=producers[0],
         brokers=_members(bed, group, f"to run the broker (broker_on: {config.broker_on})"),
         master=_members(bed, "spark_master", "to run the Spark master")[0],
-        workers=_members(bed, "spark_workers", "to run a Spark worker"),
+        workers=workers[:used],
+        idle=workers[used:],
         peers=tuple(node for node in bed.nodes if "clients" not in node.groups),
     )
 

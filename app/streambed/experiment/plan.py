@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from streambed import inventory, link
+from streambed.beds import capacity
 from streambed.errors import StreambedError
 from streambed.experiment.cells import Cell, cells
-from streambed.experiment.estimate import BED_UP_S, cell_s, run_s
+from streambed.experiment.estimate import bed_up_s, cell_s, run_s
 from streambed.experiment.experiment import Experiment
 from streambed.experiment.order import Execution, default_seed, order
 from streambed.experiment.placement import Placement, place
@@ -45,6 +46,8 @@ class Plan:
     seed: int
     cells: tuple[PlannedCell, ...]
     executions: tuple[Execution, ...]
+    beds_up_s: float
+    """Of the estimate: for beds that are down."""
     estimated_s: float
 
 
@@ -52,17 +55,24 @@ def build(experiment: Experiment, *, seed: int | None = None) -> Plan:
     """Plan a run of an experiment.
 
     Raises:
-        StreambedError: the inventory is unknown or has no node for a part of the pipeline.
+        StreambedError: the inventory is unknown, has no node for a part of the pipeline, or its
+            quotas are more than this host has.
     """
+    beds = [inventory.load(bed) for bed in experiment.beds]
+    for bed in beds:
+        if bed.provider == "podman":
+            capacity.check(bed.nodes, capacity.this_host())
     all_cells = cells(experiment)
     chosen = default_seed(all_cells) if seed is None else seed
     executions = order(all_cells, experiment.repeats, chosen)
+    beds_up_s = sum(bed_up_s(len(bed.nodes)) for bed in beds)
     return Plan(
         experiment=experiment,
         seed=chosen,
         cells=tuple(_planned(cell) for cell in all_cells),
         executions=executions,
-        estimated_s=run_s(executions, len(experiment.beds)),
+        beds_up_s=beds_up_s,
+        estimated_s=beds_up_s + run_s(executions),
     )
 
 
@@ -132,7 +142,7 @@ def render(plan: Plan) -> RenderableType:
         (experiment.name, "bold"),
         f"{subset}: {len(plan.cells)} cells, {repeats}, about "
         f"{format_duration(plan.estimated_s)} "
-        f"({format_duration(BED_UP_S)} of it for each bed that is down)",
+        f"({format_duration(plan.beds_up_s)} of it for beds that are down)",
     )
     return Group(heading, "", _cells_table(plan), "", *_fixed(plan), *_placements(plan.cells))
 
@@ -161,13 +171,17 @@ def _cells_table(plan: Plan) -> Table:
 
 def _fixed(plan: Plan) -> list[RenderableType]:
     varied = {factor.name for factor in plan.experiment.varied} | {"image_count", "duration"}
-    first = plan.cells[0].cell.config
-    same = [
-        f"{name} {factor.show(getattr(first, factor.field))}"
-        for name, factor in plan.experiment.factors.items()
-        if name not in varied
-    ]
-    return [Text(f"The same in all cells: {', '.join(same)}."), Text(f"Seed {plan.seed}."), ""]
+    configs = [planned.cell.config for planned in plan.cells]
+    same, derived = [], []
+    for name, factor in plan.experiment.factors.items():
+        if name not in varied:
+            found = {factor.show(getattr(each, factor.field)) for each in configs}
+            same += [f"{name} {value}" for value in found if len(found) == 1]
+            derived += [name] if len(found) > 1 else []
+    parts: list[RenderableType] = [Text(f"The same in all cells: {', '.join(same)}.")]
+    if derived:
+        parts.append(Text(f"Decided by the levels of others: {', '.join(derived)}."))
+    return [*parts, Text(f"Seed {plan.seed}."), ""]
 
 
 def _placements(planned_cells: Sequence[PlannedCell]) -> list[RenderableType]:

@@ -5,7 +5,7 @@ application other executors, a result record the attempt number of a task that w
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from streambed.gates.reading import Reading
 from streambed.runner.remote import Session
@@ -47,8 +47,8 @@ def parse(node: str, text: str) -> dict[str, str]:
 def judge(
     before: Lives,
     after: Lives,
-    executors_before: Collection[str],
-    executors_after: Collection[str],
+    executors_before: Mapping[str, str],
+    executors_after: Mapping[str, str],
     retried_records: int,
 ) -> Reading:
     """Compare two looks at a cell.
@@ -56,8 +56,8 @@ def judge(
     Args:
         before: services when the images that count began to be sent.
         after: the same when all were classified.
-        executors_before: ids of Spark's executors when the application was ready; a new one gets a
-            new id.
+        executors_before: id → host of Spark's executors when the application was ready; a new one
+            gets a new id.
         executors_after: the same when it was stopped.
         retried_records: result records written by a task's second or later attempt.
     """
@@ -66,8 +66,16 @@ def judge(
         for name, life in before.items()
         if after.get(name) != life
     ]
-    if set(executors_before) != set(executors_after):
-        found.append(f"executors {sorted(executors_before)}, then {sorted(executors_after)}")
+    found += [
+        f"executor {name} on {host} is gone"
+        for name, host in executors_before.items()
+        if name not in executors_after
+    ]
+    found += [
+        f"executor {name} on {host} is new"
+        for name, host in executors_after.items()
+        if name not in executors_before
+    ]
     if retried_records:
         found.append(f"{retried_records} result records of repeated tasks")
     return Reading(

@@ -148,6 +148,54 @@ def conversion_acts(asked: str, reported: Sequence[str]) -> Reading:
     )
 
 
+def workers_act(
+    workers: Collection[str],
+    partitions: int,
+    executors: Mapping[str, Mapping[str, Any]],
+    classified_on: Collection[str],
+) -> Reading:
+    """`workers`: one executor on each worker in use, and results from each of them.
+
+    Args:
+        workers: addresses of the nodes that the cell's placement names.
+        partitions: of the image topic; fewer than workers leave some without a task.
+        executors: id → `host` and `cores`, as Spark told when the application was ready.
+        classified_on: addresses of nodes in the cell's result records.
+    """
+    hosts = sorted(str(executor["host"]) for executor in executors.values())
+    wanted, seen = set(workers), set(classified_on)
+    busy = min(len(wanted), partitions)
+    return Reading(
+        gate="workers_act",
+        ok=hosts == sorted(wanted) and seen <= wanted and len(seen) >= busy,
+        measured=f"executors on {', '.join(hosts) or 'none'}; results from {_words(seen)}",
+        expected=f"one executor on each of {_words(wanted)}, results from {busy} of them",
+    )
+
+
+def threads_act(asked: int, executors: Mapping[str, Mapping[str, Any]]) -> Reading:
+    """`threads`: tasks at a time that Spark gives each executor (it calls them cores)."""
+    found = sorted({int(executor["cores"]) for executor in executors.values()})
+    return Reading(
+        gate="threads_act",
+        ok=found == [asked],
+        measured=", ".join(map(str, found)) or "no executor",
+        expected=f"{asked} on each executor",
+    )
+
+
+def spark_pages_act(asked: str, effective: Mapping[str, str]) -> Reading:
+    """`spark_pages`: the two settings that serve the pages and keep the event log."""
+    names = ("spark.ui.enabled", "spark.eventLog.enabled")
+    found = [effective.get(name) for name in names]
+    return Reading(
+        gate="spark_pages_act",
+        ok=found == ["true" if asked == "on" else "false"] * len(names),
+        measured=", ".join(f"{n} {value}" for n, value in zip(names, found, strict=True)),
+        expected=f"both for `{asked}`",
+    )
+
+
 def spark_settings_act(asked: str, effective: Mapping[str, str]) -> Reading:
     """`spark_settings`: how many of the lean settings Spark has in effect.
 

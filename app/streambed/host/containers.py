@@ -8,6 +8,7 @@ from streambed.beds import network, podman
 from streambed.beds.names import names_of
 from streambed.errors import StreambedError
 from streambed.host import root
+from streambed.host.capacity import DEFAULT_BED
 from streambed.host.finding import Finding, State
 from streambed.inventory import Inventory
 
@@ -81,7 +82,7 @@ def loop_devices() -> Finding:
 
 
 def subnets(beds: Sequence[Inventory]) -> list[Finding]:
-    """Whether each bed's subnet is free, or held by that very bed."""
+    """Whether each bed's subnet is free, or held by that very bed; only the default bed's must."""
     findings = []
     for bed in beds:
         name, need = f"subnet of {bed.name}", f"{bed.subnet} is free"
@@ -89,7 +90,8 @@ def subnets(beds: Sequence[Inventory]) -> list[Finding]:
             held = network.held_subnets(names_of(bed.name))
             network.check_free(network.parse_subnet(bed.subnet), held)
         except StreambedError as error:
-            findings.append(Finding(name, need, error.message, State.MISSING, error.hint))
+            state = State.MISSING if bed.name == DEFAULT_BED else State.NOTE
+            findings.append(Finding(name, need, error.message, state, error.hint))
         else:
             findings.append(Finding(name, need, "free", State.OK))
     return findings

@@ -66,8 +66,8 @@ class ClassifySpec:
     progress_every_ms: int = 5000
     executors: int = 1
     cores_per_executor: int = 2
-    executor_memory: str = "768m"
-    driver_memory: str = "640m"
+    executor_memory: str = f"{spark_conf.EXECUTOR_MEMORY_MIB}m"
+    driver_memory: str = f"{spark_conf.DRIVER_MEMORY_MIB}m"
     max_offsets_per_trigger: int | None = None
     arrow_batch_images: int = way.CHUNK_IMAGES
     async_progress: bool = True
@@ -117,7 +117,7 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
             "done",
             at=time.time(),
             **told,
-            executor_ids=spark_session.executor_ids(session),
+            executors=spark_session.executors(session),
             effective_conf=effective,
             source_options=spark_conf.redacted(classifier.source_options),
             sink_options=spark_conf.redacted(classifier.sink_options),
@@ -181,7 +181,6 @@ class Classifier:
             "ready",
             at=time.time(),
             executors=spark_session.executors(self._session),
-            executor_ids=spark_session.executor_ids(self._session),
             model_key=self._files.key,
         )
 

@@ -13,7 +13,7 @@ from streambed.pipelines import answers, datasets, kafka_client
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.ledger import IdRange, Ledger
 from streambed.pipelines.protocol import Commands, emit, say
-from streambed.pipelines.records import Record, RecordError, decode
+from streambed.pipelines.records import Record, RecordError, address_of, decode
 from streambed.pipelines.spec import parse
 from streambed.pipelines.stored import stored_bytes
 from streambed.pipelines.way import ARROW, ROWS
@@ -95,6 +95,7 @@ class Samples:
             "record_compute_s": np.array([r.compute_s for r in records], np.float64),
             "record_worker": np.array([r.worker for r in records], np.int64),
             "record_attempt": np.array([r.attempt for r in records], np.int64),
+            "record_node": np.array([r.node for r in records], np.uint32),
             "record_topic_partition": np.array(self.topic_partition, np.int32),
             "record_topic_offset": np.array(self.topic_offset, np.int64),
             "image_id": per_image("ids", "u8"),
@@ -260,6 +261,7 @@ def _finish(
         accuracy=ledger.correct(truth) / ledger.unique if ledger.unique else None,
         records=len(collection.samples.records),
         models=sorted({f"{r.model:016x}" for r in collection.samples.records}),
+        nodes=sorted({address_of(r.node) for r in collection.samples.records}),
         conversions=sorted({ROWS if r.from_rows else ARROW for r in collection.samples.records}),
         stored_bytes=(
             None

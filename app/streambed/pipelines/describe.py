@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streambed.pipelines import kafka_client
+from streambed.pipelines import cgroup, kafka_client
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
@@ -44,13 +44,13 @@ def describe_node() -> dict[str, Any]:
         "os": _os_name(),
         "cpu_model": _cpu_model(),
         "cpus_of_host": os.cpu_count(),
-        "cpu_quota": cpu_quota(),
-        "memory_limit_bytes": memory_limit_bytes(),
+        "cpu_quota": cgroup.cpu_quota(),
+        "memory_limit_bytes": cgroup.memory_limit_bytes(),
         "python": platform.python_version(),
         "java": _java_version(),
         "kafka": _link_name("/opt/kafka"),
         "spark": _link_name("/opt/spark"),
-        "application": _read("/opt/streambed/app/HASH"),
+        "application": cgroup.read("/opt/streambed/app/HASH"),
         "packages": {
             d.metadata["Name"]: d.version
             for d in sorted(importlib.metadata.distributions(), key=lambda d: d.metadata["Name"])
@@ -80,35 +80,6 @@ def broker_config(bootstrap: str, security: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def cpu_quota() -> float | None:
-    """Cores this node's control group may use; None without a limit (cgroup v2, then v1)."""
-    if limit := _read("/sys/fs/cgroup/cpu.max"):
-        quota, period = limit.split()
-        return None if quota == "max" else int(quota) / int(period)
-    v1 = "/sys/fs/cgroup/cpu"
-    quota, period = _read(f"{v1}/cpu.cfs_quota_us"), _read(f"{v1}/cpu.cfs_period_us")
-    if not quota or not period or int(quota) < 0:
-        return None
-    return int(quota) / int(period)
-
-
-def memory_limit_bytes() -> int | None:
-    """Bytes this node's control group may use; None without a limit."""
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        limit = _read(f"/sys/fs/cgroup/{name}")
-        # v1 shows "no limit" as the largest multiple of a page.
-        if limit.isdigit() and int(limit) < 2**62:
-            return int(limit)
-    return None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
-
-
 def _link_name(path: str) -> str | None:
     target = Path(path)
     return target.resolve().name if target.exists() else None
@@ -119,7 +90,7 @@ def _os_name() -> str:
 
 
 def _cpu_model() -> str:
-    for line in _read("/proc/cpuinfo").splitlines():
+    for line in cgroup.read("/proc/cpuinfo").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()

@@ -1,10 +1,10 @@
 """The result record: one packed Kafka message per Arrow batch of classified images.
 
-Little-endian, version 1. Header (72 bytes), then three arrays of `count` elements, each starting
+Little-endian, version 2. Header (80 bytes), then three arrays of `count` elements, each starting
 at a multiple of 8 bytes:
 
     magic          4s   b"SBRR"
-    version        u16  1
+    version        u16  2
     flags          u16  1: the images came as Python objects, one by one; else 0
     count          u32  images in this record
     partition      i32  partition of the source topic
@@ -16,11 +16,14 @@ at a multiple of 8 bytes:
     worker         u32  process id of the Python worker
     attempt        u32  attempt number of the Spark task
     model          u64  the first 8 bytes of the model's key, 0 when none is told
+    node           u32  IPv4 address of the node that classified them, 0 when none is told
+    (unused)       4 bytes
     ids            u64[count]
     intended_ms    i64[count]  intended send time, unix milliseconds (the source record's timestamp)
     labels         i32[count]
 """
 
+import ipaddress
 import struct
 from dataclasses import dataclass
 
@@ -28,8 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"SBRR"
-VERSION = 1
-HEADER = struct.Struct("<4sHHIiqqqddIIQ")
+VERSION = 2
+HEADER = struct.Struct("<4sHHIiqqqddIIQI4x")
 BYTES_PER_IMAGE = 8 + 8 + 4
 FROM_ROWS = 1
 """The flag."""
@@ -58,6 +61,7 @@ class Record:
     attempt: int
     model: int = 0
     from_rows: bool = False
+    node: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,6 +83,7 @@ def encode(record: Record) -> bytes:
         record.worker,
         record.attempt,
         record.model,
+        record.node,
     )
     return b"".join(
         (
@@ -108,6 +113,7 @@ def decode(message: bytes) -> Record:
         worker,
         attempt,
         model,
+        node,
     ) = HEADER.unpack_from(message)
     if version != VERSION:
         raise RecordError(f"result record of version {version}; this code reads {VERSION}")
@@ -129,6 +135,7 @@ def decode(message: bytes) -> Record:
         attempt=attempt,
         model=model,
         from_rows=bool(flags & FROM_ROWS),
+        node=node,
     )
 
 
@@ -140,3 +147,13 @@ def model_tag(key: str) -> int:
 def hex_tag(key: str) -> str:
     """The same as `collect` reports it: 16 hexadecimal digits."""
     return f"{model_tag(key):016x}"
+
+
+def node_tag(address: str | None) -> int:
+    """What a record says of a node with this IPv4 address; 0 for None."""
+    return 0 if address is None else int(ipaddress.IPv4Address(address))
+
+
+def address_of(tag: int) -> str:
+    """The same as `collect` reports it; `unknown` for 0."""
+    return str(ipaddress.IPv4Address(tag)) if tag else "unknown"

@@ -3,9 +3,10 @@
 CPU time is what the kernel charges to the processes that the node shows: their own, and that of
 their children which have ended. In a container the PID namespace makes this the use of the
 container, on a machine of its own that of the machine (without interrupts, which the kernel charges
-to no process). Memory is what only the end of a process frees: resident pages less those backed by
-files or shared memory; pages that a fork shares with its parent count in both. Network is the
-interface of the node's own address. Disk is that of the machine, which containers share.
+to no process); beside it stands the control group's own account. Memory is what only the end of a
+process frees: resident pages less those backed by files or shared memory; pages that a fork shares
+with its parent count in both. Network is the interface of the node's own address. Disk is that of
+the machine, which containers share.
 """
 
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from streambed.pipelines import cgroup
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.process_groups import OTHER, group_of
 from streambed.pipelines.protocol import Commands, emit
@@ -47,12 +49,14 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         memory_bytes=psutil.virtual_memory().total,
         interface=interface,
         mtu_bytes=psutil.net_if_stats()[interface].mtu,
+        cpus_in_force=cgroup.cpu_quota(),
+        memory_bytes_in_force=cgroup.memory_limit_bytes(),
     )
     while True:
-        emit("sample", **meter.read(psutil.process_iter()), **_devices(interface))
+        emit("sample", **_account(), **meter.read(psutil.process_iter()), **_devices(interface))
         if commands.wait("stop", spec.every_s - time.time() % spec.every_s):
             break
-    emit("sample", **meter.read(psutil.process_iter()), **_devices(interface))
+    emit("sample", **_account(), **meter.read(psutil.process_iter()), **_devices(interface))
     emit("done", at=time.time())
 
 
@@ -66,6 +70,12 @@ def interface_of(address: str) -> str:
         if any(entry.address == wanted for entry in entries):
             return name
     raise ServiceError(f"no interface of this node has the address {address}")
+
+
+def _account() -> dict[str, float]:
+    """The control group's CPU time, with the time of its reading; nothing without one."""
+    used_s = cgroup.cpu_used_s()
+    return {} if used_s is None else {"account_at_s": time.time(), "account_cpu_s": used_s}
 
 
 def _devices(interface: str) -> dict[str, int]:

@@ -14,6 +14,9 @@ from streambed.pipelines.way import LEAN
 NO_CONFIGURATION = "/usr/local/lib/streambed/no-configuration"
 """Spark puts its configuration directory on the class path; one with files rules archives out."""
 
+EVENTS = "/var/lib/spark/events"
+"""Where the history server looks for event logs, on the master's node."""
+
 LOGGING = "-Dlog4j2.configurationFile=/etc/spark/log4j2.properties"
 
 CLASSES = "-XX:SharedArchiveFile=/opt/streambed/classes"
@@ -34,6 +37,9 @@ its own thresholds. An image from Kafka to Python and back took 12.2 us of CPU i
 
 YOUNG = "-Xmn384m"
 """Half of an executor's heap: records live for one poll, and copying them took 2.5 us per image."""
+
+EXECUTOR_MEMORY_MIB, DRIVER_MEMORY_MIB = 768, 640
+"""Heaps."""
 
 SECRET_WORDS = ("password", "secret", "token", "jaas")
 
@@ -110,7 +116,7 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         "spark.cores.max": str(placement.executors * placement.cores_per_executor),
         # A query that starts on half its cores would be measured with them.
         "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-        "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime": "120s",
         "spark.executorEnv.PYTHONPATH": python_path,
         # One thread per worker process, or they fight over the cores.
         "spark.executorEnv.OMP_NUM_THREADS": "1",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from streambed.pipelines.errors import ServiceError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_TELL_TIMEOUT_S = 10.0
 
 
 def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSession":
@@ -40,17 +43,30 @@ def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSes
     return session
 
 
-def executors(session: "SparkSession") -> list[str]:
-    """host:port of every executor."""
+def executors(session: "SparkSession") -> dict[str, dict[str, Any]]:
+    """Id → `host` and `cores` of every executor; one that took another's place has a new id.
+
+    Raises ServiceError when Spark does not tell of an executor that it has.
+    """
     context = session.sparkContext._jsc.sc()  # noqa: SLF001 (pyspark has no public way)
-    infos = context.statusTracker().getExecutorInfos()
-    return sorted(f"{info.host()}:{info.port()}" for info in infos)
+    deadline = time.monotonic() + _TELL_TIMEOUT_S
+    while True:
+        ids = context.getExecutorIds()
+        wanted = {str(ids.apply(index)) for index in range(ids.size())}
+        # It learns of them by events, a moment later.
+        told = context.statusStore().executorList(True)
+        found = [told.apply(index) for index in range(told.size())]
+        seen = {str(e.id()): {"host": _host(e), "cores": int(e.totalCores())} for e in found}
+        if wanted <= seen.keys():
+            return {name: seen[name] for name in sorted(wanted)}
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(wanted - seen.keys()))
+            raise ServiceError(f"Spark does not tell where executors {missing} are")
+        time.sleep(0.05)
 
 
-def executor_ids(session: "SparkSession") -> list[str]:
-    """Ids of the executors; one that took another's place has a new id."""
-    ids = session.sparkContext._jsc.sc().getExecutorIds()  # noqa: SLF001 (as above)
-    return sorted(ids.apply(index) for index in range(ids.size()))
+def _host(executor: Any) -> str:
+    return str(executor.hostPort()).rpartition(":")[0] or str(executor.hostPort())
 
 
 def versions(session: "SparkSession") -> dict[str, str]:

@@ -14,6 +14,8 @@ from streambed.pipelines import model_files, records
 from streambed.pipelines.way import Way
 
 RESULT_SCHEMA = "value binary"
+ADDRESS = "SPARK_LOCAL_IP"
+"""Where an executor's processes find the address of their node: role spark's environment of it."""
 COLUMNS = ("key", "value", "partition", "offset", "timestamp")
 
 
@@ -102,6 +104,7 @@ def classify(
             attempt=attempt,
             model=model_tag,
             from_rows=images.from_rows,
+            node=records.node_tag(os.environ.get(ADDRESS)),
         )
 
 

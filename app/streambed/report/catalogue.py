@@ -5,5 +5,6 @@
 import streambed.report.streaming
 import streambed.report.study_a
 import streambed.report.compression
+import streambed.report.scaling
 import streambed.report.latency
 import streambed.report.ablation  # noqa: F401

@@ -55,10 +55,22 @@ class ReportData:
             rows += [{RUN: run.name, **row} for row in found]
         return cls(chosen, tuple(rows))
 
-    def view(self, rows: Iterable[Flat], *, series: str | None = None) -> "ReportData":
-        """Some of the rows, with axes of their own; `series`: the factor that gives the curves."""
-        preferred = self.preferred_series if series is None else (series,)
-        return replace(self, rows=tuple(rows), preferred_series=preferred)
+    def view(
+        self, rows: Iterable[Flat], *, x: str | None = None, series: str | None = None
+    ) -> "ReportData":
+        """Some of the rows, with axes of their own.
+
+        Args:
+            rows: which.
+            x: the factor along the axis; None: as it is.
+            series: the factor that gives the curves; None: as it is.
+        """
+        return replace(
+            self,
+            rows=tuple(rows),
+            preferred_x=self.preferred_x if x is None else (x,),
+            preferred_series=self.preferred_series if series is None else (series,),
+        )
 
     @property
     def ok(self) -> tuple[Flat, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from streambed.report import ablation
+from streambed.report import ablation, scaling
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
@@ -22,7 +22,7 @@ def headline(data: ReportData) -> str:
         part
         for pipeline in sorted(data.pipelines)
         if pipeline in _HEADLINES
-        for part in (_by_mode(data) if MODE in data.varied else _HEADLINES[pipeline](data.ok))
+        for part in _parts(data, pipeline)
     ]
     if failed:
         parts.append(
@@ -73,6 +73,13 @@ def _timely(rows: Sequence[Flat]) -> str:
     if not found:
         return text
     return f"{text} The highest rates sustained were {_range(found, ',.0f')}."
+
+
+def _parts(data: ReportData, pipeline: str) -> list[str]:
+    if MODE in data.varied:
+        return _by_mode(data)
+    gained = scaling.speed_up(data).strip()
+    return ([gained] if gained else []) + _HEADLINES[pipeline](data.ok)
 
 
 def _by_mode(data: ReportData) -> list[str]:

@@ -3,6 +3,7 @@
 from streambed.report.data import ReportData
 
 BANDWIDTH, TRIGGER, MODE = "bandwidth_mbit_per_s", "trigger_s", "mode"
+WORKERS = "workers"
 
 
 def is_study_a(data: ReportData) -> bool:
@@ -11,3 +12,8 @@ def is_study_a(data: ReportData) -> bool:
         return False
     manifest = data.runs[0].manifest
     return manifest.study == "A" and set(manifest.factors) == {BANDWIDTH, TRIGGER, MODE}
+
+
+def varies_workers(data: ReportData) -> bool:
+    """Whether these are results with different numbers of workers: what scales is the question."""
+    return WORKERS in data.varied

@@ -1,6 +1,6 @@
 """Which resource a cell was busiest with: use over limit, in the measured window."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +76,13 @@ def measures(ranked: tuple[Utilisation, ...]) -> dict[str, float | str | None]:
         "link_share_max": highest.get("link"),
         "bottleneck": in_words(ranked),
     }
+
+
+def cpu_share(nodes: Iterable[NodeUse], start_s: float, end_s: float) -> float:
+    """CPU time of some nodes together in the window, over their quotas together."""
+    chosen = tuple(nodes)
+    used = sum(_used(use.at_s, c, start_s, end_s) for use in chosen for c in use.cpu_s.values())
+    return used / (end_s - start_s) / sum(use.limits.cpus for use in chosen)
 
 
 def in_words(ranked: tuple[Utilisation, ...]) -> str | None:

@@ -143,6 +143,12 @@ class StreamingMeasures(Measures):
     lag_slope_per_s: float | None = measure(
         "images/s", "growth of the lag (images due and not classified) in the window, open mode"
     )
+    client_cpu_share: float | None = measure(
+        "", "CPU time in the window over the quota: the producer's node"
+    )
+    broker_cpu_share: float | None = measure("", "the same: the brokers' nodes together")
+    master_cpu_share: float | None = measure("", "the same: the node of Spark's master and driver")
+    workers_cpu_share: float | None = measure("", "the same: all workers in use together")
     cpu_pressure: float | None = measure(
         "", "highest share of the cell's time in which a node's tasks waited for a CPU"
     )

@@ -8,6 +8,7 @@ two samples is what was used between them. Each node's limits stand in the table
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,11 @@ COUNTERS = (
     "received_packets",
     "disk_read_bytes",
     "disk_written_bytes",
+    "account_at_s",
+    "account_cpu_s",
 )
-"""Of the node's interface, and of the disks of the machine it runs on."""
+"""Of the node's interface, of the disks of the machine it runs on, and of its control group: CPU
+time as the kernel accounts for it, and when (unix seconds) that was read."""
 
 _LIMITS = b"streambed.limits"
 _SCHEMA = pa.schema(
@@ -54,6 +58,9 @@ class Limits:
     memory_bytes: int
     mtu_bytes: int
     """Of the interface that is counted."""
+    cpus_in_force: float | None = None
+    memory_bytes_in_force: int | None = None
+    """What the node's control group allows, as read there; None without a limit."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,17 @@ class NodeUse:
                 if all(name in s for s in samples)
             },
         )
+
+    def accounted_cpu_s(self, start_s: float, end_s: float) -> float:
+        """CPU time between two times (unix seconds) as the control group accounts for it.
+
+        Linear between readings; NaN without any.
+        """
+        if "account_cpu_s" not in self.counters:
+            return math.nan
+        at_s, used_s = self.counters["account_at_s"], self.counters["account_cpu_s"]
+        early, late = np.interp([start_s, end_s], at_s, used_s)
+        return float(late - early)
 
     def columns(self) -> Iterable[tuple[str | None, str, Floats]]:
         """(group, measure, values) of everything that was sampled."""

@@ -45,6 +45,7 @@ class AblationPipeline:
             CellFailure: a step failed; `partial` tells what is known.
         """
         work = self._work
+        await services.use_workers(work.fleet, self._place.workers)
         model = await deploy(work.fleet, self._place, self._cell.streaming, work.display)
         work.record_facts(provenance.of_model(self._cell.streaming, model))
         async with services.brokers_running(work.fleet, self._place):

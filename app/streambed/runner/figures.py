@@ -4,7 +4,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from streambed.gates import representative, timeliness
+from streambed.experiment.placement import Placement
+from streambed.gates import quotas, representative, timeliness
 from streambed.gates.reading import Reading
 from streambed.results import bottleneck, first_results, histogram, lag, latency, resources
 from streambed.results.measure import streaming_measures
@@ -47,7 +48,7 @@ def sending_of(produced: dict[str, Any]) -> Sending:
 
 
 def measures(
-    seen: Observed, raw: Path, unshaped_rate_per_s: float, producer: str
+    seen: Observed, raw: Path, unshaped_rate_per_s: float, placement: Placement
 ) -> tuple[StreamingMeasures, list[Reading]]:
     """Every figure of a cell that ran to its end; a window that is too short is a failed gate.
 
@@ -55,7 +56,7 @@ def measures(
         seen: what the cell observed.
         raw: the attempt's directory; in open mode it gets the latency histogram.
         unshaped_rate_per_s: what the producer manages with nothing in the way, images/s.
-        producer: name of the node it ran on, whose link the goodput is of.
+        placement: which nodes did what; the goodput is of the producer's link.
     """
     cell = seen.cell
     known = partial_measures(seen)
@@ -81,7 +82,8 @@ def measures(
         readings += representative.judge(
             cell.streaming, cell.payload_bytes, found, window, unshaped_rate_per_s
         )
-        used = _use(seen, raw, producer, window)
+        used, quota_readings = _use(seen, raw, placement, window)
+        readings += quota_readings
         if seen.rate_per_s is not None:
             timely, more_readings = open_mode(
                 results, batches, window, sending, seen.rate_per_s, raw
@@ -100,18 +102,28 @@ def measures(
     return replace(found, **more), readings
 
 
-def _use(seen: Observed, raw: Path, producer: str, window: Window) -> dict[str, Any]:
+def _use(
+    seen: Observed, raw: Path, placement: Placement, window: Window
+) -> tuple[dict[str, Any], list[Reading]]:
+    """What the nodes used in the window, and whether they kept to their quotas."""
     goodputs = {}
     if seen.goodput is not None:
-        goodputs[producer] = (seen.goodput.up_mbit_per_s, seen.goodput.down_mbit_per_s)
+        goodputs[placement.producer.name] = (
+            seen.goodput.up_mbit_per_s,
+            seen.goodput.down_mbit_per_s,
+        )
     nodes = resources.read(raw / resources.FILE)
-    end_s = window.end_s
+    start_s, end_s = window.start_s, window.end_s
     if not window.drained:
         # The work of a saturated cell, and with it the sampling, ends within the last trigger.
         newest = min((float(use.at_s[-1]) for use in nodes.values() if use.at_s.size), default=0)
         end_s = max(min(end_s, newest), end_s - seen.cell.streaming.trigger_s)
-    ranked = bottleneck.utilisations(nodes, window.start_s, end_s, goodputs)
-    return bottleneck.measures(ranked)
+    ranked = bottleneck.utilisations(nodes, start_s, end_s, goodputs)
+    fields: dict[str, Any] = bottleneck.measures(ranked)
+    for role, members in placement.parts().items():
+        chosen = [nodes[node.name] for node in members]
+        fields[f"{role}_cpu_share"] = bottleneck.cpu_share(chosen, start_s, end_s)
+    return fields, quotas.judge(nodes, placement.nodes, start_s, end_s)
 
 
 def open_mode(

@@ -29,7 +29,7 @@ HOME = "/var/lib/streambed"
 MIN_TRAINED_ACCURACY = 0.97
 _SEED = 1
 _TRAIN_TIMEOUT_S = 900.0
-_REFERENCE_TIMEOUT_S = 300.0
+_REFERENCE_TIMEOUT_S = 600.0
 # What decides the weights: the code that trains, the packages it runs on, the images.
 _RECIPE = (
     "app/streambed/pipelines/train.py",
@@ -90,7 +90,7 @@ async def _has(session: Session, path: str) -> bool:
 
 
 async def _deploy_dataset(sessions: Iterable[Session], dataset: str) -> str:
-    """`mnist` is on every node; a directory goes there as one archive, named by its content."""
+    """`mnist` is there already; a directory goes there as one archive, named by its content."""
     if dataset == "mnist":
         return dataset
     archive = _pack(Path(dataset))

@@ -79,7 +79,7 @@ async def probe(
     """
     await shaping.set_rate(fleet, None)
     broker = fleet.on(placement.brokers[0])
-    topic = topics.image_topic(f"probe-{name}", config.partitions, placement)
+    topic = topics.image_topic(f"probe-{name}", config.given_partitions, placement)
     spec = producer_spec(
         config,
         placement,

@@ -26,8 +26,16 @@ def of_effects(seen: Observed, placement: Placement, model_tag: str) -> list[Rea
         ),
         effects.producer_acts(config.producer, produced["client"]),
         effects.partitions_act(
-            config.partitions, produced["partitions"], seen.batches, seen.images
+            config.given_partitions, produced["partitions"], seen.batches, seen.images
         ),
+        effects.workers_act(
+            [node.bed_address for node in placement.workers],
+            config.given_partitions,
+            seen.ready["executors"],
+            collected["nodes"],
+        ),
+        effects.threads_act(config.threads, seen.ready["executors"]),
+        effects.spark_pages_act(config.spark_pages, seen.effective["spark"]),
         effects.compression_acts(
             config.compression,
             stored,
@@ -73,7 +81,7 @@ def of_peace(seen: Observed, raw: Path) -> Reading:
     return disturbance.judge(
         before,
         after,
-        seen.ready["executor_ids"],
-        seen.stopped["executor_ids"],
+        {name: each["host"] for name, each in seen.ready["executors"].items()},
+        {name: each["host"] for name, each in seen.stopped["executors"].items()},
         first_results.retried_records(raw / "results.npz"),
     )

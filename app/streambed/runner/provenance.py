@@ -24,6 +24,9 @@ _DESCRIBE_TIMEOUT_S = 60.0
 # Configuration that names a moment or a place, and so differs between runs that are the same.
 _VOLATILE = ("spark.app.id", "spark.app.startTime", "spark.app.submitTime", "spark.driver.port")
 
+# Configuration that a factor gives: the row tells it, and a gate has read it back.
+_BY_FACTOR = ("spark.cores.max", "spark.executor.cores", "spark.ui.enabled", "spark.eventLog.")
+
 
 def project() -> dict[str, Any]:
     """Commit and state of the clone; `commit` is None outside of git."""
@@ -141,5 +144,9 @@ def of_model(config: StreamingConfiguration, model: DeployedModel) -> Facts:
 
 def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Facts:
     """Spark's settings in effect, without what differs from one application to the next."""
-    kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
+    kept = {
+        key: value
+        for key, value in effective.items()
+        if key not in _VOLATILE and not key.startswith(_BY_FACTOR)
+    }
     return Facts(effective={f"spark, {config.spark_settings} settings": kept})

@@ -1,12 +1,13 @@
 """One execution of an experiment: its cells in order, each a row, whatever happens to it."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from rich.markup import escape
@@ -26,7 +27,7 @@ from streambed.results.files import write_text
 from streambed.results.measures import Measures
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
-from streambed.runner import provenance
+from streambed.runner import provenance, services
 from streambed.runner.ablation import AblationPipeline
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
@@ -82,10 +83,11 @@ class Runner:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
                     await sweep(fleet)
-                    while queue:
-                        lost = await self._execute(fleet, queue.pop(0), display)
-                        if lost:
-                            break  # connect anew
+                    async with _all_workers_after(fleet):
+                        while queue:
+                            lost = await self._execute(fleet, queue.pop(0), display)
+                            if lost:
+                                break  # connect anew
             except CellFailure as failure:  # here the bed itself, not a cell, is unfit
                 raise StreambedError(
                     str(failure), hint=f"./streambed up -i {inventory.path}, then run with --resume"
@@ -171,6 +173,17 @@ class Runner:
         )
 
 
+@contextlib.asynccontextmanager
+async def _all_workers_after(fleet: Fleet) -> AsyncIterator[None]:
+    """However the context is left, every worker of the bed runs again."""
+    try:
+        yield
+    finally:
+        # A node that is gone is told by what failed on it, or by the next sweep.
+        with contextlib.suppress(CellFailure):
+            await services.use_workers(fleet, fleet.inventory.group("spark_workers"))
+
+
 def _story(error: BaseException) -> list[BaseException]:
     """What failed, first things first: a clean-up that fails too does not hide the cause."""
     chain: list[BaseException] = []
@@ -216,10 +229,9 @@ def packed_application_hash() -> str:
 
 async def _applications(inventory: Inventory) -> set[str]:
     async with connect(inventory) as fleet:
-        heads = [
-            await session.run(["cat", "/opt/streambed/app/HASH"], check=False)
-            for session in fleet.all()
-        ]
+        heads = await asyncio.gather(
+            *(s.run(["cat", "/opt/streambed/app/HASH"], check=False) for s in fleet.all())
+        )
     return {head.stdout.strip() for head in heads}
 
 

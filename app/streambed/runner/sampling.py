@@ -50,5 +50,7 @@ def _use(node: Node, sampler: Program) -> NodeUse:
         cpus=node.cpus or float(ready["cpus"]),
         memory_bytes=node.memory_bytes or int(ready["memory_bytes"]),
         mtu_bytes=int(ready["mtu_bytes"]),
+        cpus_in_force=ready["cpus_in_force"],
+        memory_bytes_in_force=ready["memory_bytes_in_force"],
     )
     return NodeUse.of_events((e for e in sampler.events if e.get("event") == "sample"), limits)

@@ -1,14 +1,16 @@
 """Services that a factor switches between cells, through the node's own validated helper."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from streambed.experiment.placement import Placement
+from streambed.inventory import Node
 from streambed.runner.remote import Fleet, Session
 
 HELPER = ("sudo", "-n", "/usr/local/sbin/streambed-service")
-# `start` returns when the service has proved its health; a JVM on 0.4 of a core takes its time.
-_START_TIMEOUT_S = 120.0
+# `start` returns when the service has proved its health; a JVM on 0.2 of a core takes its time.
+_START_TIMEOUT_S = 180.0
 
 
 async def start(session: Session, unit: str) -> None:
@@ -32,3 +34,15 @@ async def brokers_running(fleet: Fleet, placement: Placement) -> AsyncIterator[N
     finally:
         for node in standby:
             await stop(fleet.on(node), "kafka")
+
+
+async def use_workers(fleet: Fleet, used: Sequence[Node]) -> None:
+    """Exactly these Spark workers run when it returns, each of them registered with the master.
+
+    They stay so: what the next cell uses may be the same. `sweep` puts all of them back.
+    """
+    names = {node.name for node in used}
+    nodes = fleet.inventory.group("spark_workers")
+    await asyncio.gather(
+        *((start if node.name in names else stop)(fleet.on(node), "spark-worker") for node in nodes)
+    )

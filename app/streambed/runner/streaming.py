@@ -27,6 +27,8 @@ class StreamingPipeline:
             CellFailure: a step failed; `partial` tells what is known.
         """
         work = self._work
+        work.display.stage("switching workers")
+        await services.use_workers(work.fleet, self._place.workers)
         model = await deploy(work.fleet, self._place, self._config, work.display)
         work.record_facts(provenance.of_model(self._config, model))
         async with services.brokers_running(work.fleet, self._place):
@@ -37,7 +39,7 @@ class StreamingPipeline:
         self._keep()
         work.record_facts(provenance.of_spark(self._config, self._observed.effective["spark"]))
         measures, readings = figures.measures(
-            self._observed, work.directory, unshaped_rate_per_s, self._place.producer.name
+            self._observed, work.directory, unshaped_rate_per_s, self._place
         )
         send_rate_per_s = figures.sending_of(self._observed.produced).rate_per_s
         readings += self._judge(unshaped_rate_per_s, send_rate_per_s)
@@ -58,7 +60,7 @@ class StreamingPipeline:
         """
         work, config = self._work, self._config
         key = (
-            *(config.producer, config.broker_on, config.partitions),
+            *(config.producer, config.broker_on, config.given_partitions),
             *producing.sender_config(config).values(),
             *(model.dataset_on_node, work.fleet.inventory.name),
         )

@@ -10,12 +10,14 @@ import contextlib
 import json
 import time
 from dataclasses import asdict
+from typing import Any
 
 from streambed.experiment.length import images_at
 from streambed.experiment.placement import Placement
 from streambed.gates import contention, disturbance
 from streambed.gates import goodput as goodputs
 from streambed.gates.reading import failed_reasons
+from streambed.pipelines.spark_conf import EVENTS
 from streambed.results.files import write_text
 from streambed.runner import completion, rates, sampling, shaping, topics, warming
 from streambed.runner.model import DeployedModel
@@ -26,7 +28,8 @@ from streambed.runner.program import Program
 from streambed.runner.rate_search import RateSearch
 from streambed.runner.sweep import RUN_DIR
 
-_START_TIMEOUT_S = 120.0
+# A driver on 0.3 of a core and executors on 0.2 are up after a minute.
+_START_TIMEOUT_S = 240.0
 _STOP_TIMEOUT_S = 60.0
 # A producer may take this many times as long as it needs, before it is given up.
 _PATIENCE = 4.0
@@ -57,7 +60,8 @@ class StreamingCell:
         self._client = work.fleet.on(placement.producer)
         self._broker = work.fleet.on(placement.brokers[0])
         self._master = work.fleet.on(placement.master)
-        self._images = topics.image_topic(name, self._config.partitions, placement)
+        self._far_end = work.fleet.on(placement.far_end)
+        self._images = topics.image_topic(name, self._config.given_partitions, placement)
         self._results = topics.result_topic(name, placement)
         self._warming = warming.WarmingUp(work.cell, self._producer)
 
@@ -144,9 +148,17 @@ class StreamingCell:
                 "calls": self._config.calls,
                 "settings": self._config.spark_settings,
                 "executors": len(self._place.workers),
+                "cores_per_executor": self._config.threads,
+                **self._pages(),
                 "run_dir": f"{RUN_DIR}/{self._name}",
             },
         )
+
+    def _pages(self) -> dict[str, Any]:
+        """What the factor `spark_pages` changes of the classifier's spec."""
+        if self._config.spark_pages == "off":
+            return {}
+        return {"event_log_dir": EVENTS, "conf": {"spark.ui.enabled": "true"}}
 
     def _producer(
         self,
@@ -205,7 +217,7 @@ class StreamingCell:
         cpu_before, began = await contention.read(self._fleet.all()), time.monotonic()
         # After the cell nothing is set again: what is there now is what the images went through.
         measured = await goodputs.measure(
-            self._client, self._master, rate, state["mtu_bytes"], self._cell.gates.goodput_s
+            self._client, self._far_end, rate, state["mtu_bytes"], self._cell.gates.goodput_s
         )
         readings = goodputs.judge(
             measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from streambed.experiment.cells import Cell
-from streambed.experiment.estimate import UNSHAPED_IMAGES_PER_S
+from streambed.experiment.estimate import classifier_images_per_s
 from streambed.experiment.length import arrival_images_per_s
 from streambed.runner import completion
 from streambed.runner.program import Event, Program
@@ -46,7 +46,8 @@ class WarmingUp:
         config = cell.streaming
         rate = arrival_images_per_s(config, cell.payload_bytes, cell.producer_cpus)
         # No faster than can be classified, or the rehearsal would end in a backlog.
-        self._pace = min(rate or UNSHAPED_IMAGES_PER_S, UNSHAPED_IMAGES_PER_S)
+        most = classifier_images_per_s(cell)
+        self._pace = min(rate or most, most)
         self._prime = cell.warm_up.prime_images
         self._rehearse_s = cell.warm_up.rehearse_s
         self._rehearsals = REHEARSALS if config.batching == "backlog" else 1

@@ -2,11 +2,14 @@
 """spark-ready DAEMON... [--timeout SECONDS]: end when these daemons here prove themselves.
 
 The master answers that it is alive, a worker is listed alive by the master, the history server
-lists its applications. Exit: 0 all proved, 1 not in time.
+lists its applications. `master-port` is no daemon: it ends when the master, wherever it runs, takes
+connections; a worker that asks before waits 5 to 15 s until it asks again.
+Exit: 0 all proved, 1 not in time.
 """
 
 import argparse
 import json
+import socket
 import sys
 import time
 import urllib.request
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = Path("/etc/spark/spark-env.sh")
+DAEMONS = ("master", "worker", "history", "master-port")
 
 
 def ask(url: str) -> Any:
@@ -23,8 +27,18 @@ def ask(url: str) -> Any:
         return json.load(answer)
 
 
+def connect(host: str, port: str) -> None:
+    socket.create_connection((host, int(port)), timeout=5).close()
+
+
 def missing(daemon: str, env: dict[str, str]) -> str | None:
     """What the daemon still lacks, or nothing."""
+    if daemon == "master-port":
+        connect(env["SPARK_MASTER_HOST"], env["SPARK_MASTER_PORT"])
+        return None
+    if daemon == "worker":
+        # Many workers that start must not keep the master busy with questions.
+        connect(env["SPARK_LOCAL_IP"], env["SPARK_WORKER_PORT"])
     if daemon == "history":
         history = f"http://{env['SPARK_LOCAL_IP']}:{env['SPARK_HISTORY_PORT']}"
         ask(f"{history}/api/v1/applications?limit=1")
@@ -51,7 +65,7 @@ def lack(daemon: str, env: dict[str, str]) -> str | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Wait until daemons of this node are ready.")
-    parser.add_argument("daemons", nargs="+", choices=("master", "worker", "history"))
+    parser.add_argument("daemons", nargs="+", choices=DAEMONS)
     parser.add_argument("--timeout", type=float, default=60, help="in seconds")
     options = parser.parse_args()
     lines = ENVIRONMENT.read_text().splitlines()

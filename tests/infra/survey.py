@@ -1,0 +1,85 @@
+"""One look at every node, all nodes at once: what most checks are made on.
+
+A check that asked its node itself would cost an SSH command, and a small node half a second of it:
+minutes for eight nodes, one after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from testinfra.host import Host
+from tests.infra.nodes import services, switchable
+
+from streambed.inventory import Inventory, Node
+
+TRIED_PORTS = (9092, 9093, 7077, 7078, 8080)
+"""Every node tries these of every node."""
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one node showed."""
+
+    root: Mapping[str, Any]
+    """By `look.py`."""
+    run_user: Mapping[str, Any]
+    """By `look_as_run_user.py`."""
+    clock: tuple[float, float, float]
+    """The controller's clock before, the node's, the controller's after; unix seconds."""
+
+
+@dataclass
+class Survey:
+    """Looks at every node when the first one is asked for."""
+
+    bed: Inventory
+    connect: Callable[[Node, str], Host]
+    _looks: dict[str, Future[Seen]] = field(default_factory=dict)
+
+    def of(self, node: Node) -> Seen:
+        """What a node showed; what went wrong there is raised for that node alone."""
+        if not self._looks:
+            with ThreadPoolExecutor(len(self.bed.nodes)) as pool:
+                self._looks = {one.name: pool.submit(self._look, one) for one in self.bed.nodes}
+        return self._looks[node.name].result()
+
+    def _look(self, node: Node) -> Seen:
+        host, run_user = self.connect(node, node.user), self.connect(node, "streambed")
+        host.check_output("true")  # connected, so that only the answer takes time
+        before = time.time()
+        there = float(host.check_output("date +%s.%N"))
+        clock = (before, there, time.time())
+        request = {
+            "services": [
+                {"unit": each.unit, "name": each.user, "writable": each.writable}
+                for each in services(node)
+            ],
+            "tried": [(other.bed_address, p) for other in self.bed.nodes for p in TRIED_PORTS],
+            "broker": "kafka_brokers" in node.groups,
+            "master": f"http://{node.bed_address}:8080/json/"
+            if "spark_master" in node.groups
+            else None,
+        }
+        rights = "" if node.user == "root" else "sudo -n "
+        return Seen(
+            root=_ask(host, rights, "look.py", request),
+            run_user=_ask(run_user, "", "look_as_run_user.py", {"units": switchable(node)}),
+            clock=clock,
+        )
+
+
+def _ask(host: Host, rights: str, program: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a program of this folder on a node."""
+    code = (_FOLDER / program).read_text()
+    said = host.check_output(f"{rights}python3 -IS -c %s %s", code, json.dumps(request))
+    found: dict[str, Any] = json.loads(said)
+    return found
