@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from streambed.pipelines.errors import ServiceError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+_TELL_TIMEOUT_S = 10.0
 
 
 def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSession":
@@ -51,6 +54,27 @@ def executor_ids(session: "SparkSession") -> list[str]:
     """Ids of the executors; one that took another's place has a new id."""
     ids = session.sparkContext._jsc.sc().getExecutorIds()  # noqa: SLF001 (as above)
     return sorted(ids.apply(index) for index in range(ids.size()))
+
+
+def executor_hosts(session: "SparkSession") -> dict[str, str]:
+    """Id → host of every executor that Spark's scheduler has.
+
+    Raises ServiceError when Spark does not tell where one is.
+    """
+    context = session.sparkContext._jsc.sc()  # noqa: SLF001 (as above)
+    deadline = time.monotonic() + _TELL_TIMEOUT_S
+    while True:
+        wanted = set(executor_ids(session))
+        # It learns of them by events, a moment later.
+        told = context.statusStore().executorList(True)
+        found = [told.apply(index) for index in range(told.size())]
+        hosts = {str(e.id()): str(e.hostPort()).rpartition(":")[0] for e in found}
+        if wanted <= hosts.keys():
+            return {name: hosts[name] for name in sorted(wanted)}
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(wanted - hosts.keys()))
+            raise ServiceError(f"Spark does not tell where executors {missing} are")
+        time.sleep(0.05)
 
 
 def versions(session: "SparkSession") -> dict[str, str]:
