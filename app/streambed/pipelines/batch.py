@@ -30,6 +30,7 @@ from streambed.pipelines import (
     spark_session,
     way,
 )
+from streambed.pipelines.assignment import EQUAL
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
@@ -101,7 +102,7 @@ class JobSpec:
     chunk_work: str
     chunks: int = 40
     chunk_images: int = 5000
-    chunk_sizes: str = assignment.EQUAL
+    chunk_sizes: str = EQUAL
     service_s: float = 1.0
 
     def __post_init__(self) -> None:
