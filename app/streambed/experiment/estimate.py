@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from streambed import inventory
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
 from streambed.experiment.length import (
     arrival_images_per_s,
@@ -10,6 +12,7 @@ from streambed.experiment.length import (
     sending_time_s,
 )
 from streambed.experiment.order import Execution
+from streambed.experiment.schedule import makespan_s
 
 BED_UP_S = 40.0
 """A bed that is down: created, provisioned and verified from a baked image."""
@@ -53,6 +56,18 @@ PROBES = 7
 PROBE_S, PROBE_TRIGGERS = 17.0, 12
 """From the start of a probe's producer to its last image classified."""
 
+APPLICATION_S = 40.0
+"""Workers switched, driver and executors started, each thread warm; and the end of it all."""
+
+BATCH_IMAGES_PER_CORE_S = 20_000.0
+"""What a core classifies when nothing else uses it (facts.md: 39,000 and more on two)."""
+
+TASK_CPU_S = 0.1
+"""CPU time that Spark and Python take for a task, whatever is in it (facts.md)."""
+
+JOB_S = 5.0
+"""Input shuffled, job and tasks told of, gates before and after, results stored."""
+
 OTHER_S = 8.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
 
@@ -88,6 +103,8 @@ def cell_s(cell: Cell) -> float:
     """One execution, from an idle bed and back to it."""
     if isinstance(cell.config, AblationConfiguration):
         return _stage_s(cell, cell.config)
+    if isinstance(cell.config, BatchConfiguration):
+        return _batch_s(cell, cell.config)
     return _streaming_s(cell)
 
 
@@ -97,6 +114,19 @@ def _stage_s(cell: Cell, config: AblationConfiguration) -> float:
     loads = config.stage not in ("producer", "chainer")
     loading = cell.given_images / LOAD_IMAGES_PER_S if loads else 0.0
     return COLD_START_S + loading + processing + OTHER_S
+
+
+def _batch_s(cell: Cell, config: BatchConfiguration) -> float:
+    """One job of an application that is there already.
+
+    What needs a processor shares those of the nodes, what is timed has a thread to itself.
+    """
+    nodes = inventory.load(cell.bed).group("spark_workers")[: config.workers]
+    cores = sum(node.cpus or 1.0 for node in nodes) or 1.0
+    tasks_s = TASK_CPU_S * config.partitions / cores
+    if config.chunk_work == "timed":
+        return JOB_S + tasks_s + makespan_s(config, config.chunk_time_s)
+    return JOB_S + tasks_s + cell.given_images / BATCH_IMAGES_PER_CORE_S / cores
 
 
 def _streaming_s(cell: Cell) -> float:
@@ -117,5 +147,11 @@ def _streaming_s(cell: Cell) -> float:
 
 
 def run_s(executions: Sequence[Execution], beds: int) -> float:
-    """A whole run, with its beds brought up."""
-    return BED_UP_S * beds + sum(cell_s(execution.cell) for execution in executions)
+    """A whole run, with its beds brought up and its applications started."""
+    shared = [e.cell.shared if e.cell.config.shared is not None else None for e in executions]
+    starts = sum(
+        now is not None and now != before
+        for before, now in zip([None, *shared], shared, strict=False)
+    )
+    cells_s = sum(cell_s(execution.cell) for execution in executions)
+    return BED_UP_S * beds + APPLICATION_S * starts + cells_s
