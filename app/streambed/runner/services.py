@@ -1,11 +1,14 @@
 """Services that a factor switches between cells, through the node's own validated helper."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 from streambed.experiment.placement import Placement
+from streambed.inventory import Node
 from streambed.runner.remote import Fleet, Session
 
+WORKER = "spark-worker"
 HELPER = ("sudo", "-n", "/usr/local/sbin/streambed-service")
 # `start` returns when the service has proved its health; a JVM on 0.4 of a core takes its time.
 _START_TIMEOUT_S = 120.0
@@ -19,6 +22,22 @@ async def start(session: Session, unit: str) -> None:
 async def stop(session: Session, unit: str) -> None:
     """Stop a unit."""
     await session.run([*HELPER, "stop", unit], timeout_s=_START_TIMEOUT_S)
+
+
+@contextlib.asynccontextmanager
+async def workers_running(
+    fleet: Fleet, placement: Placement, count: int
+) -> AsyncIterator[tuple[Node, ...]]:
+    """The first `count` of the Spark workers run, and no other; all of them do at the end."""
+    used, others = placement.workers[:count], placement.workers[count:]
+    try:
+        await asyncio.gather(
+            *(start(fleet.on(node), WORKER) for node in used),
+            *(stop(fleet.on(node), WORKER) for node in others),
+        )
+        yield used
+    finally:
+        await asyncio.gather(*(start(fleet.on(node), WORKER) for node in others))
 
 
 @contextlib.asynccontextmanager
