@@ -55,10 +55,19 @@ class ReportData:
             rows += [{RUN: run.name, **row} for row in found]
         return cls(chosen, tuple(rows))
 
-    def view(self, rows: Iterable[Flat], *, series: str | None = None) -> "ReportData":
-        """Some of the rows, with axes of their own; `series`: the factor that gives the curves."""
-        preferred = self.preferred_series if series is None else (series,)
-        return replace(self, rows=tuple(rows), preferred_series=preferred)
+    def view(
+        self, rows: Iterable[Flat], *, series: str | None = None, x: str | None = None
+    ) -> "ReportData":
+        """Some of the rows, with axes of their own.
+
+        `series` is the factor that gives the curves, `x` the one along the axis.
+        """
+        return replace(
+            self,
+            rows=tuple(rows),
+            preferred_series=self.preferred_series if series is None else (series,),
+            preferred_x=self.preferred_x if x is None else (x,),
+        )
 
     @property
     def ok(self) -> tuple[Flat, ...]:
