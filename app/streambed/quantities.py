@@ -49,7 +49,10 @@ def _parse(
     *,
     zero_ok: bool,
 ) -> float:
-    allowed = f"a {kind} is a positive number and one of {', '.join(units)}, as in {example!r}"
+    least = "0 or a" if zero_ok else "a"
+    allowed = (
+        f"a {kind} is {least} positive number and one of {', '.join(units)}, as in {example!r}"
+    )
     match = _NUMBER_AND_UNIT.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise StreambedError(f"{text!r} is not a {kind}: {allowed}")

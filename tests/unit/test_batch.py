@@ -90,7 +90,7 @@ def test_parts_that_overlap_give_a_cell_once_and_options_reach_each_part(wide: s
     [
         (Overrides(images=100), "image_count"),
         (Overrides(duration="9 s"), "duration"),
-        (Overrides(set=("locality_wait=1",)), "'0 s'"),
+        (Overrides(set=("locality_wait=1",)), "0 or a positive number and one of ms, s"),
         (Overrides(set=("locality_wait=-1 s",)), "out of range"),
         (Overrides(set=("assignment=random",)), "hash, even, weighted"),
         (Overrides(set=("chunk_time=0 s",)), "out of range"),
@@ -113,7 +113,7 @@ def test_a_union_is_checked_like_a_matrix(tmp_path: Path, wide: str) -> None:
     with pytest.raises(StreambedError, match="'41' is not in the matrix"):
         load(path, Overrides(bed=wide))
     path.write_text(text.replace("      - factors:", "      - factor:", 1))
-    with pytest.raises(StreambedError, match="did you mean 'factors'"):
+    with pytest.raises(StreambedError, match="parts.0.factor'; allowed are factors"):
         load(path, Overrides(bed=wide))
 
 
@@ -424,8 +424,10 @@ def simulated(config: BatchConfiguration) -> list[ChunkRun]:
     }
     listed = []
     for number in range(config.partitions):
-        nodes = [number % config.workers] if config.assignment != "hash" else range(config.workers)
-        node, thread = min((k for k in free if k[0] in nodes), key=lambda k: (free[k], k[own - 1]))
+        meant = [number % config.workers] if config.assignment != "hash" else None
+        there = [key for key in free if meant is None or key[0] in meant]
+        # The node with the data first, or each in turn.
+        node, thread = min(there, key=lambda k: (free[k], k if own else k[::-1]))
         for chunk in (c for c in range(config.chunks) if partition[c] == number):
             begin = 100.0 + free[node, thread]
             free[node, thread] += chunk_s
