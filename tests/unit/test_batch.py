@@ -113,7 +113,7 @@ def test_a_union_is_checked_like_a_matrix(tmp_path: Path, wide: str) -> None:
     with pytest.raises(StreambedError, match="'41' is not in the matrix"):
         load(path, Overrides(bed=wide))
     path.write_text(text.replace("      - factors:", "      - factor:", 1))
-    with pytest.raises(StreambedError, match="parts.0.factor'; allowed are factors"):
+    with pytest.raises(StreambedError, match=r"parts\.0\.factor'; allowed are factors"):
         load(path, Overrides(bed=wide))
 
 
@@ -502,7 +502,10 @@ def test_the_report_of_an_evening_has_every_published_figure(tmp_path: Path, wid
     page = built.page.read_text()
     assert "all chunks ran on one node up to 8 partitions" in page
     assert "they ran on several nodes from 9 partitions on" in page
-    assert "Without a wait chunks ran on several nodes from 2 partitions on" in page
+    assert (
+        "Without a wait (zero_wait: spread) chunks ran on several nodes from 2 partitions on"
+        in page
+    )
     assert "With a locality wait of 3 s (legacy timer)" in built.headline
 
 

@@ -22,6 +22,9 @@ from streambed.report.batch import (
 from streambed.report.data import ReportData
 from streambed.results.row import Flat
 
+ASKED = 4
+"""Workers whose efficiency is told beside that of the most there are."""
+
 HIGH = 0.9
 """From this fairness on chunks count as well spread."""
 
@@ -55,14 +58,14 @@ def sentences(rows: Sequence[Flat]) -> list[str]:
 def _where(rows: Sequence[Flat]) -> list[str]:
     """From how many partitions on several nodes had chunks, for each wait and timer."""
     several = [row for row in rows if row[WORKERS] > 1 and row[ASSIGNMENT] == HASH]
-    keys = sorted({(row[WAIT], row[TIMER]) for row in several}, reverse=True)
-    said = []
-    for wait, timer in keys:
-        here = [row for row in several if (row[WAIT], row[TIMER]) == (wait, timer)]
+    said: dict[str, list[Flat]] = {}
+    for row in sorted(several, key=lambda row: (row[WAIT], row[TIMER]), reverse=True):
         # Where there is no wait, there is no timer either.
-        name = f"With a locality wait of {wait:g} s ({timer} timer)" if wait else "Without a wait"
-        said.append(f"{name} {_reach(here)}.")
-    return list(dict.fromkeys(said))
+        name = f"With a locality wait of {row[WAIT]:g} s ({row[TIMER]} timer)"
+        if not row[WAIT]:
+            name = f"Without a wait (zero_wait: {row['zero_wait']})"
+        said.setdefault(name, []).append(row)
+    return [f"{name} {_reach(here)}." for name, here in said.items()]
 
 
 def _reach(rows: Sequence[Flat]) -> str:
@@ -94,20 +97,27 @@ def _cure(data: ReportData) -> list[str]:
     said = []
     for panel in dict.fromkeys(seen.panel_of(row) for row in seen.ok):
         here = [row for row in seen.ok if seen.panel_of(row) == panel]
-        most = max(row[WORKERS] for row in here)
-        parts = []
-        for name in dict.fromkeys(row[ASSIGNMENT] for row in here):
-            found = efficiency(seen, name, most, panel)
-            fair = _median(row for row in here if (row[ASSIGNMENT], row[WORKERS]) == (name, most))
-            if found is not None and fair is not None:
-                parts.append(f"{name} {found.median:.2f} (fairness {fair:.3f})")
-        if parts:
-            where = f", {panel}" if panel else ""
-            timed = ", timed chunks" if {row[WORK] for row in here} == {TIMED} else ""
-            said.append(
-                f"Parallel efficiency from 1 to {most} workers{where}{timed}: {', '.join(parts)}."
-            )
+        where = f", {panel}" if panel else ""
+        timed = ", timed chunks" if {row[WORK] for row in here} == {TIMED} else ""
+        counts = {row[WORKERS] for row in here} - {1}
+        for count in sorted(counts & {ASKED, max(counts, default=ASKED)}):
+            parts = _efficiencies(seen, panel, count)
+            if parts:
+                reach = f"from 1 to {count} workers{where}{timed}"
+                said.append(f"Parallel efficiency {reach}: {', '.join(parts)}.")
     return said
+
+
+def _efficiencies(seen: ReportData, panel: str, workers: int) -> list[str]:
+    """Of each assignment that ran on one worker and on these."""
+    here = [row for row in seen.ok if (row[WORKERS], seen.panel_of(row)) == (workers, panel)]
+    parts = []
+    for name in dict.fromkeys(row[ASSIGNMENT] for row in here):
+        found = efficiency(seen, name, workers, panel)
+        fair = _median(row for row in here if row[ASSIGNMENT] == name)
+        if found is not None and fair is not None:
+            parts.append(f"{name} {found.median:.2f} (fairness {fair:.3f})")
+    return parts
 
 
 def _median(rows: Iterable[Flat], field: str = FAIRNESS) -> float | None:
