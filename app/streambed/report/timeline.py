@@ -118,7 +118,8 @@ def _in_words(table: Sequence[dict[str, Any]], panel: str) -> str:
 def _chart(table: Sequence[dict[str, Any]], colour: str, axis: str) -> Any:
     values = [{**e, "line": f"{e['node']} {e['thread']:02d}"} for e in table]
     lines = sorted({value["line"] for value in values})
-    x = alt.X("start_s:Q", title=f"time (s){axis}", axis=alt.Axis(grid=True))
+    title = f"time (s){axis}"
+    x = alt.X("start_s:Q", title=title, axis=alt.Axis(grid=True))
     y = alt.Y(
         "line:N",
         sort=lines,
@@ -140,7 +141,7 @@ def _chart(table: Sequence[dict[str, Any]], colour: str, axis: str) -> Any:
     if colour == "partition":
         middle = base.transform_calculate(middle="(datum.start_s + datum.end_s) / 2")
         text = middle.mark_text(fontSize=7, color="black")
-        layers.append(text.encode(x=alt.X("middle:Q"), text="partition:N"))
+        layers.append(text.encode(x=alt.X("middle:Q", title=title), text="partition:N"))
     chart = (
         alt.layer(*layers)
         .properties(width=theme.PANEL_WIDTH, height=len(lines) * THREAD_HEIGHT)
