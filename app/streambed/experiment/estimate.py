@@ -1,5 +1,6 @@
 """How long a run takes, before it runs. Every constant is named, with where it comes from."""
 
+import itertools
 from collections.abc import Sequence
 
 from streambed import inventory
@@ -148,10 +149,11 @@ def _streaming_s(cell: Cell) -> float:
 
 def run_s(executions: Sequence[Execution], beds: int) -> float:
     """A whole run, with its beds brought up and its applications started."""
-    shared = [e.cell.shared if e.cell.config.shared is not None else None for e in executions]
-    starts = sum(
-        now is not None and now != before
-        for before, now in zip([None, *shared], shared, strict=False)
-    )
     cells_s = sum(cell_s(execution.cell) for execution in executions)
-    return BED_UP_S * beds + APPLICATION_S * starts + cells_s
+    return BED_UP_S * beds + APPLICATION_S * application_starts(executions) + cells_s
+
+
+def application_starts(executions: Sequence[Execution]) -> int:
+    """How often the executions of a batch need another application than the one before."""
+    batches = [e.cell for e in executions if isinstance(e.cell.config, BatchConfiguration)]
+    return sum(1 for _ in itertools.groupby(batches, key=lambda cell: cell.shared))

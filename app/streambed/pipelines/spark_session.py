@@ -64,7 +64,8 @@ def executor_hosts(session: "SparkSession") -> dict[str, str]:
     context = session.sparkContext._jsc.sc()  # noqa: SLF001 (as above)
     deadline = time.monotonic() + _TELL_TIMEOUT_S
     while True:
-        wanted = set(executor_ids(session))
+        ids = context.getExecutorIds()
+        wanted = {str(ids.apply(index)) for index in range(ids.size())}
         # It learns of them by events, a moment later.
         told = context.statusStore().executorList(True)
         found = [told.apply(index) for index in range(told.size())]

@@ -85,14 +85,15 @@ async def running(work: Work) -> AsyncIterator[Application]:
     model = await deploy(work.fleet, placement, streaming, work.display)
     work.record_facts(provenance.of_model(streaming, model))
     work.display.stage(f"{config.workers} workers")
-    async with services.workers_running(work.fleet, placement, config.workers) as workers:
-        work.display.stage("starting the application")
-        spec = application_spec(config, placement, model, work.cell.warm_up.prime_images)
-        began = time.monotonic()
-        async with Program(work.fleet.on(placement.master), "batch", spec) as program:
-            ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
-            cold_start_s = time.monotonic() - began
-            work.record_facts(provenance.of_application(config, ready["effective_conf"]))
-            yield Application(program, ready, workers, model, cold_start_s)
-            program.command("stop")
-            await program.end(timeout_s=_STOP_TIMEOUT_S)
+    workers = placement.workers[: config.workers]
+    await services.use_workers(work.fleet, workers)
+    work.display.stage("starting the application")
+    spec = application_spec(config, placement, model, work.cell.warm_up.prime_images)
+    began = time.monotonic()
+    async with Program(work.fleet.on(placement.master), "batch", spec) as program:
+        ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
+        cold_start_s = time.monotonic() - began
+        work.record_facts(provenance.of_application(config, ready["effective_conf"]))
+        yield Application(program, ready, workers, model, cold_start_s)
+        program.command("stop")
+        await program.end(timeout_s=_STOP_TIMEOUT_S)

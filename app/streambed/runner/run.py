@@ -1,12 +1,13 @@
 """One execution of an experiment: its cells in order, each a row, whatever happens to it."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 
 from rich.markup import escape
@@ -27,7 +28,7 @@ from streambed.results.files import write_text
 from streambed.results.measures import Measures
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
-from streambed.runner import provenance
+from streambed.runner import provenance, services
 from streambed.runner.ablation import AblationPipeline
 from streambed.runner.batch import BatchPipeline
 from streambed.runner.display import Display
@@ -81,15 +82,16 @@ class Runner:
         facts_known = False
         while queue:
             try:
-                async with connect(inventory) as fleet, Kept() as kept:
+                async with connect(inventory) as fleet:
                     if not facts_known:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
                     await sweep(fleet)
-                    while queue:
-                        lost = await self._execute(fleet, kept, queue.pop(0), display)
-                        if lost:
-                            break  # connect anew
+                    async with _all_workers_after(fleet), Kept() as kept:
+                        while queue:
+                            lost = await self._execute(fleet, kept, queue.pop(0), display)
+                            if lost:
+                                break  # connect anew
             except CellFailure as failure:  # here the bed itself, not a cell, is unfit
                 raise StreambedError(
                     str(failure), hint=f"./streambed up -i {inventory.path}, then run with --resume"
@@ -178,6 +180,17 @@ class Runner:
             reason=reason,
             gates={reading.gate: reading.as_dict() for reading in readings},
         )
+
+
+@contextlib.asynccontextmanager
+async def _all_workers_after(fleet: Fleet) -> AsyncIterator[None]:
+    """However the context is left, every worker of the bed runs again."""
+    try:
+        yield
+    finally:
+        # A node that is gone is told by what failed on it, or by the next sweep.
+        with contextlib.suppress(CellFailure):
+            await services.use_workers(fleet, fleet.inventory.group("spark_workers"))
 
 
 def _story(error: BaseException) -> list[BaseException]:

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from streambed.experiment.placement import Placement
 from streambed.inventory import Node
 from streambed.runner.remote import Fleet, Session
 
-WORKER = "spark-worker"
 HELPER = ("sudo", "-n", "/usr/local/sbin/streambed-service")
 # `start` returns when the service has proved its health; a JVM on 0.4 of a core takes its time.
 _START_TIMEOUT_S = 120.0
@@ -25,22 +24,6 @@ async def stop(session: Session, unit: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def workers_running(
-    fleet: Fleet, placement: Placement, count: int
-) -> AsyncIterator[tuple[Node, ...]]:
-    """The first `count` of the Spark workers run, and no other; all of them do at the end."""
-    used, others = placement.workers[:count], placement.workers[count:]
-    try:
-        await asyncio.gather(
-            *(start(fleet.on(node), WORKER) for node in used),
-            *(stop(fleet.on(node), WORKER) for node in others),
-        )
-        yield used
-    finally:
-        await asyncio.gather(*(start(fleet.on(node), WORKER) for node in others))
-
-
-@contextlib.asynccontextmanager
 async def brokers_running(fleet: Fleet, placement: Placement) -> AsyncIterator[None]:
     """Standby brokers that this cell uses run while it does; the others always do."""
     standby = [node for node in placement.brokers if "kafka_standby" in node.groups]
@@ -51,3 +34,15 @@ async def brokers_running(fleet: Fleet, placement: Placement) -> AsyncIterator[N
     finally:
         for node in standby:
             await stop(fleet.on(node), "kafka")
+
+
+async def use_workers(fleet: Fleet, used: Sequence[Node]) -> None:
+    """Exactly these Spark workers run when it returns, each of them registered with the master.
+
+    They stay so: what the next cell uses may be the same. `sweep` puts all of them back.
+    """
+    names = {node.name for node in used}
+    nodes = fleet.inventory.group("spark_workers")
+    await asyncio.gather(
+        *((start if node.name in names else stop)(fleet.on(node), "spark-worker") for node in nodes)
+    )

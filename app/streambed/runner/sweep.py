@@ -1,7 +1,5 @@
 """Puts a bed back as a cell expects it, whatever a killed run left."""
 
-import asyncio
-
 from streambed.experiment.placement import bootstrap_of
 from streambed.runner import services, shaping, topics
 from streambed.runner.remote import RUN_USER, Fleet
@@ -11,12 +9,11 @@ RUN_DIR = "/var/lib/streambed/runs"
 
 
 async def sweep(fleet: Fleet) -> None:
-    """Clear the link, standby services, stray programs, topics and files; start all workers."""
+    """Clear the link, standby services, stray programs, topics and files; start every worker."""
     await shaping.set_rate(fleet, None)
     for node in fleet.inventory.group("kafka_standby"):
         await services.stop(fleet.on(node), "kafka")
-    workers = fleet.inventory.group("spark_workers")
-    await asyncio.gather(*(services.start(fleet.on(node), services.WORKER) for node in workers))
+    await services.use_workers(fleet, fleet.inventory.group("spark_workers"))
     for session in fleet.all():
         await session.run(["pkill", "-x", "-u", RUN_USER, "iperf3"], check=False)
     brokers = fleet.inventory.group("kafka_brokers")
