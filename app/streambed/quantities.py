@@ -49,15 +49,16 @@ def _parse(
     *,
     zero_ok: bool,
 ) -> float:
-    allowed = f"a {kind} is a positive number and one of {', '.join(units)}, as in {example!r}"
+    number = "0 or a positive number" if zero_ok else "a positive number"
+    allowed = f"a {kind} is {number} and one of {', '.join(units)}, as in {example!r}"
     match = _NUMBER_AND_UNIT.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise StreambedError(f"{text!r} is not a {kind}: {allowed}")
-    number, unit = match.groups()
+    figure, unit = match.groups()
     if unit not in units:
         raise StreambedError(f"{text!r} has an unknown unit {unit!r}: {allowed}")
     try:
-        value = float(number)
+        value = float(figure)
     except ValueError:
         raise StreambedError(f"{text!r} is not a {kind}: {allowed}") from None
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero_ok):

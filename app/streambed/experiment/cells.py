@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from streambed import inventory
 from streambed.errors import StreambedError
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.content import canonical, image_facts
 from streambed.experiment.experiment import Experiment
 from streambed.experiment.factor import Configuration
@@ -65,9 +67,14 @@ class Cell:
 
     @property
     def streaming(self) -> StreamingConfiguration:
-        """The configuration of a cell of pipeline `streaming`, or what an ablation takes apart."""
+        """The configuration of a cell of pipeline `streaming`, or what another has in common.
+
+        An ablation takes it apart; a batch has its nodes, model and images.
+        """
         if isinstance(self.config, AblationConfiguration):
             return _whole(self.config)
+        if isinstance(self.config, BatchConfiguration):
+            return _alike(self.config)
         if not isinstance(self.config, StreamingConfiguration):
             raise TypeError(f"a cell of pipeline {self.pipeline!r} has no streaming configuration")
         return self.config
@@ -78,6 +85,19 @@ class Cell:
         if not isinstance(self.config, AblationConfiguration):
             raise TypeError(f"a cell of pipeline {self.pipeline!r} has no stage")
         return self.config
+
+    @property
+    def batch(self) -> BatchConfiguration:
+        """The configuration of a cell of pipeline `batch`."""
+        if not isinstance(self.config, BatchConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no chunks")
+        return self.config
+
+    @property
+    def shared(self) -> Hashable:
+        """What cells that share something on their bed have in common; else its own name."""
+        shared = self.config.shared
+        return self.identity if shared is None else (self.bed, shared)
 
     @property
     def images(self) -> int | None:
@@ -129,6 +149,13 @@ def _whole(part: AblationConfiguration) -> StreamingConfiguration:
         model=part.model,
         weights=part.weights,
         dataset=part.dataset,
+    )
+
+
+def _alike(batch: BatchConfiguration) -> StreamingConfiguration:
+    """Nothing is sent and nothing shaped: what decides the nodes, the model and the images."""
+    return StreamingConfiguration(
+        images=batch.images, model=batch.model, weights=batch.weights, dataset=batch.dataset
     )
 
 

@@ -1,8 +1,11 @@
 """How long a run takes, before it runs. Every constant is named, with where it comes from."""
 
+import itertools
 from collections.abc import Sequence
 
+from streambed import inventory
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
 from streambed.experiment.length import (
     arrival_images_per_s,
@@ -10,6 +13,7 @@ from streambed.experiment.length import (
     sending_time_s,
 )
 from streambed.experiment.order import Execution
+from streambed.experiment.schedule import makespan_s
 
 BED_UP_S, NODE_UP_S = 30.0, 5.0
 """A bed that is down, and each of its nodes: created, provisioned, verified from a baked image."""
@@ -57,6 +61,18 @@ PROBES = 7
 
 PROBE_S, PROBE_TRIGGERS = 17.0, 12
 """From the start of a probe's producer to its last image classified."""
+
+APPLICATION_S = 40.0
+"""Workers switched, driver and executors started, each thread warm; and the end of it all."""
+
+BATCH_IMAGES_PER_CORE_S = 20_000.0
+"""What a core classifies when nothing else uses it (facts.md: 39,000 and more on two)."""
+
+TASK_CPU_S = 0.1
+"""CPU time that Spark and Python take for a task, whatever is in it (facts.md)."""
+
+JOB_S = 5.0
+"""Input shuffled, job and tasks told of, gates before and after, results stored."""
 
 OTHER_S = 5.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
@@ -106,6 +122,8 @@ def cell_s(cell: Cell) -> float:
     """One execution, from an idle bed and back to it."""
     if isinstance(cell.config, AblationConfiguration):
         return _stage_s(cell, cell.config)
+    if isinstance(cell.config, BatchConfiguration):
+        return _batch_s(cell, cell.config)
     return _streaming_s(cell)
 
 
@@ -115,6 +133,19 @@ def _stage_s(cell: Cell, config: AblationConfiguration) -> float:
     loads = config.stage not in ("producer", "chainer")
     loading = cell.given_images / LOAD_IMAGES_PER_S if loads else 0.0
     return cold_start_s(cell) + loading + processing + OTHER_S
+
+
+def _batch_s(cell: Cell, config: BatchConfiguration) -> float:
+    """One job of an application that is there already.
+
+    What needs a processor shares those of the nodes, what is timed has a thread to itself.
+    """
+    nodes = inventory.load(cell.bed).group("spark_workers")[: config.workers]
+    cores = sum(node.cpus or 1.0 for node in nodes) or 1.0
+    tasks_s = TASK_CPU_S * config.partitions / cores
+    if config.chunk_work == "timed":
+        return JOB_S + tasks_s + makespan_s(config, config.chunk_time_s)
+    return JOB_S + tasks_s + cell.given_images / BATCH_IMAGES_PER_CORE_S / cores
 
 
 def _streaming_s(cell: Cell) -> float:
@@ -140,5 +171,12 @@ def bed_up_s(nodes: int) -> float:
 
 
 def run_s(executions: Sequence[Execution]) -> float:
-    """A whole run, with its beds up."""
-    return sum(cell_s(execution.cell) for execution in executions)
+    """A whole run, with its beds up: its cells, and the applications that they share."""
+    cells_s = sum(cell_s(execution.cell) for execution in executions)
+    return APPLICATION_S * application_starts(executions) + cells_s
+
+
+def application_starts(executions: Sequence[Execution]) -> int:
+    """How often the executions of a batch need another application than the one before."""
+    batches = [e.cell for e in executions if isinstance(e.cell.config, BatchConfiguration)]
+    return sum(1 for _ in itertools.groupby(batches, key=lambda cell: cell.shared))

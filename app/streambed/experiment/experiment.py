@@ -42,6 +42,8 @@ class Experiment:
     """The file as it was written."""
     levels: Mapping[str, tuple[Value, ...]]
     """Factor name → its levels; more than one cell comes from these."""
+    parts: tuple[Mapping[str, tuple[Value, ...]], ...]
+    """The same of each slice that a subset is the union of."""
     fixed: Mapping[str, Value]
     """Factor name → the one value of all cells, written or set; the rest has its default."""
     bed: str | tuple[str, Mapping[Value, str]]
@@ -64,13 +66,14 @@ class Experiment:
         return tuple(self.factors[name] for name in self.levels)
 
     def configurations(self) -> Iterator[Configuration]:
-        """Every combination of levels, in the file's order."""
+        """Every combination of levels, in the file's order; what two parts share comes once."""
         cls = PIPELINES[self.pipeline]
         fixed: dict[str, Any] = {
             self.factors[name].field: value for name, value in self.fixed.items()
         }
         fields = [self.factors[name].field for name in self.levels]
-        for combination in itertools.product(*self.levels.values()):
+        combinations = (itertools.product(*part.values()) for part in self.parts)
+        for combination in dict.fromkeys(itertools.chain.from_iterable(combinations)):
             yield cls(**{**fixed, **dict(zip(fields, combination, strict=True))})
 
     def bed_of(self, configuration: Configuration) -> str:
@@ -134,6 +137,7 @@ def load(name: str | Path, overrides: Overrides | None = None) -> Experiment:
         path=path.resolve(),
         text=source.text,
         levels=matrix.levels,
+        parts=matrix.parts,
         fixed=matrix.fixed,
         bed=bed,
         repeats=overrides.repeats or matrix.repeats or parsed.repeats,

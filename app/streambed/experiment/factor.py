@@ -7,7 +7,7 @@ is a factor whose default the mode gives.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -97,6 +97,11 @@ class Configuration:
         default=None,
         meaning="how long a cell sends, instead of a number of images",
     )
+
+    @property
+    def shared(self) -> Hashable:
+        """Cells with the same share something costly on the bed; None: nothing is shared."""
+        return None
 
     def contradictions(self) -> list[str]:
         """Why a cell with this configuration could not be run, in words; empty when it can."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.factor import (
     BY_MODE,
     KEY,
@@ -240,7 +241,7 @@ class StreamingConfiguration(Configuration):
 
 
 PIPELINES: Mapping[str, type[Configuration]] = {
-    cls.pipeline: cls for cls in (StreamingConfiguration, AblationConfiguration)
+    cls.pipeline: cls for cls in (StreamingConfiguration, AblationConfiguration, BatchConfiguration)
 }
 """Every pipeline an experiment can name. A new one is one class here."""
 

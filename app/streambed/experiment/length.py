@@ -11,11 +11,14 @@ what the producer's library manages on the client's cores, when that is less.
 An ablation reads a loaded topic, in micro-batches of a given size:
 
     images = (warm_up.triggers + MEASURED_TRIGGERS) * micro_batch_images
+
+A batch classifies chunks * chunk_images, or none where chunks are timed.
 """
 
 import math
 
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.factor import Configuration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.schema import WarmUp
@@ -108,6 +111,8 @@ def images_of(
     """
     if config.images is not None:
         return config.images
+    if isinstance(config, BatchConfiguration):
+        return config.asked_images
     if isinstance(config, AblationConfiguration):
         return (warm_up.triggers + MEASURED_TRIGGERS) * config.micro_batch_images
     assert isinstance(config, StreamingConfiguration)

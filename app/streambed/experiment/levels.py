@@ -5,6 +5,7 @@ configuration, the row and the figure show one number. `parse` raises Rejected w
 and what is allowed; `show` writes the value back as a user would.
 """
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -76,11 +77,17 @@ class Rate:
 class Duration:
     """A time, in seconds."""
 
+    zero: bool = False
+    """Whether none at all means something."""
     unit: str = "s"
-    allowed: str = "a duration with its unit, as in '2 s'"
+
+    @property
+    def allowed(self) -> str:
+        """What may be written, in words."""
+        return f"a duration with its unit, as in '{0 if self.zero else 2} s'"
 
     def parse(self, raw: object, _folder: Path) -> float:
-        return _quantity(raw, quantities.parse_duration)
+        return _quantity(raw, functools.partial(quantities.parse_duration, zero_ok=self.zero))
 
     def show(self, value: Value) -> str:
         return f"{_number(value):g} s"

@@ -1,6 +1,6 @@
 """The matrix of an experiment: levels and fixed values, parsed through the factor registry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ class Matrix:
 
     pipeline: str
     levels: Levels
+    """Of a union of parts: those that any of them has."""
+    parts: tuple[Levels, ...]
+    """Each gives the product of its levels; one that is `levels`, where there is no union."""
     fixed: Mapping[str, Value]
     repeats: int | None
     """Repeats that the chosen subset asks for."""
@@ -39,15 +42,25 @@ class _Reader:
     def folder(self) -> Path:
         return Path(self.source.name).resolve().parent
 
-    def mapping(self, where: Where) -> dict[Key, Any]:
-        """What is at a place, or nothing when it is no mapping (the structure check told)."""
+    def at(self, where: Where) -> Any:
+        """What is at a place; None where there is nothing."""
         node: Any = self.source.data
         for key in where:
             if isinstance(node, list):
                 node = node[int(key)]
             else:
                 node = node.get(key) if isinstance(node, dict) else None
+        return node
+
+    def mapping(self, where: Where) -> dict[Key, Any]:
+        """What is at a place, or nothing when it is no mapping (the structure check told)."""
+        node = self.at(where)
         return node if isinstance(node, dict) else {}
+
+    def length(self, where: Where) -> int:
+        """How many entries the list at a place has, none when it is no list."""
+        node = self.at(where)
+        return len(node) if isinstance(node, list) else 0
 
     def factor(self, name: Key, where: Where) -> Factor | None:
         if name in self.factors:
@@ -139,7 +152,7 @@ def read_matrix(source: Source, subset: str | None, mistakes: Mistakes) -> Matri
     levels = reader.levels(("factors",))
     fixed = reader.fixed(("fixed",))
     reader.refuse_both(levels, fixed, ("fixed",))
-    whole = Matrix(pipeline, levels, fixed, None, tuple(reader.references()))
+    whole = Matrix(pipeline, levels, (levels,), fixed, None, tuple(reader.references()))
     subsets = {
         str(name): _slice(reader, whole, ("subsets", name)) for name in reader.mapping(("subsets",))
     }
@@ -152,29 +165,48 @@ def read_matrix(source: Source, subset: str | None, mistakes: Mistakes) -> Matri
 
 
 def _slice(reader: _Reader, whole: Matrix, where: Where) -> Matrix:
-    levels = dict(whole.levels)
-    for name, values in reader.levels((*where, "factors")).items():
-        inner: Where = (*where, "factors", name)
-        if name not in whole.levels:
-            text = unknown("factor of this matrix", name, whole.levels)
-            reader.mistakes.add(reader.source.place(inner), text)
-            continue
-        show = reader.factors[name].show
-        for value in values:
-            if value not in whole.levels[name]:
-                allowed = ", ".join(show(level) for level in whole.levels[name])
-                text = f"{name}: {show(value)!r} is not in the matrix; allowed are {allowed}"
-                reader.mistakes.add(reader.source.place(inner), text)
-        levels[name] = values
+    levels = _levels(reader, whole.levels, (*where, "factors"))
+    parts = [
+        _levels(reader, levels, (*where, "parts", index, "factors"))
+        for index in range(reader.length((*where, "parts")))
+    ] or [levels]
     fixed = reader.fixed((*where, "fixed"))
     reader.refuse_both(levels, fixed, (*where, "fixed"))
     repeats = reader.mapping(where).get("repeats")
     return replace(
         whole,
-        levels=levels,
+        levels=_union(levels, parts),
+        parts=tuple(parts),
         fixed=_merge(whole.fixed, fixed),
         repeats=repeats if isinstance(repeats, int) else None,
     )
+
+
+def _union(levels: Levels, parts: Sequence[Levels]) -> Levels:
+    """The levels that any of the parts has, in the order of the file."""
+    return {
+        name: tuple(value for value in values if any(value in part[name] for part in parts))
+        for name, values in levels.items()
+    }
+
+
+def _levels(reader: _Reader, whole: Levels, where: Where) -> Levels:
+    """The levels of a slice: those written, which must be some of the whole's, else all."""
+    levels = dict(whole)
+    for name, values in reader.levels(where).items():
+        inner: Where = (*where, name)
+        if name not in whole:
+            text = unknown("factor of this matrix", name, whole)
+            reader.mistakes.add(reader.source.place(inner), text)
+            continue
+        show = reader.factors[name].show
+        for value in values:
+            if value not in whole[name]:
+                allowed = ", ".join(show(level) for level in whole[name])
+                text = f"{name}: {show(value)!r} is not in the matrix; allowed are {allowed}"
+                reader.mistakes.add(reader.source.place(inner), text)
+        levels[name] = values
+    return levels
 
 
 # Two ways to say how long a cell is: the later word replaces both.
@@ -194,7 +226,8 @@ def apply_assignments(
 ) -> Matrix:
     """`--set`: several levels make a factor of it, one level replaces the levels or fixes it."""
     factors = factors_of(matrix.pipeline)
-    levels, fixed = dict(matrix.levels), dict(matrix.fixed)
+    every = [dict(levels) for levels in (matrix.levels, *matrix.parts)]
+    fixed = dict(matrix.fixed)
     for assignment in assignments:
         factor = factors.get(assignment.name)
         if factor is None:
@@ -213,11 +246,13 @@ def apply_assignments(
             values.append(value)
         if factor.name in _LENGTHS:
             for name in _LENGTHS:
-                levels.pop(name, None)
                 fixed.pop(name, None)
-        if len(values) > 1 or factor.name in levels:
+                for levels in every:
+                    levels.pop(name, None)
+        if len(values) > 1 or factor.name in every[0]:
             fixed.pop(factor.name, None)
-            levels[factor.name] = tuple(values)
+            for levels in every:
+                levels[factor.name] = tuple(values)
         elif values:
             fixed[factor.name] = values[0]
-    return replace(matrix, levels=levels, fixed=fixed)
+    return replace(matrix, levels=every[0], parts=tuple(every[1:]), fixed=fixed)

@@ -79,10 +79,17 @@ class Gates(Section):
     )
 
 
-class Subset(Section):
-    """A named slice of the matrix."""
+class Part(Section):
+    """A slice of the matrix that is one of several."""
 
     factors: dict[str, list[Any]] = Field(default_factory=dict)
+
+
+class Subset(Section):
+    """A named slice of the matrix, or the union of several."""
+
+    factors: dict[str, list[Any]] = Field(default_factory=dict)
+    parts: list[Part] = Field(default_factory=list)
     fixed: dict[str, Any] = Field(default_factory=dict)
     repeats: Annotated[int, _by(Count())] | None = None
 

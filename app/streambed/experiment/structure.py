@@ -10,6 +10,7 @@ from streambed.experiment.schema import (
     BedByFactor,
     ExperimentFile,
     Gates,
+    Part,
     Reference,
     Subset,
     WarmUp,
@@ -81,4 +82,6 @@ def _text(where: Where, error: dict[str, Any]) -> str:
 def _allowed_keys(where: Where) -> list[str]:
     if len(where) == 1:
         return keys_of(ExperimentFile)
+    if "parts" in where:
+        return keys_of(Part)
     return keys_of(_SECTIONS[str(where[0])])

@@ -11,6 +11,7 @@ PROGRAMS = {
     "topics": "streambed.pipelines.topics",
     "produce": "streambed.pipelines.produce",
     "classify": "streambed.pipelines.classify",
+    "batch": "streambed.pipelines.batch",
     "consume": "streambed.pipelines.consume",
     "loop": "streambed.pipelines.loop",
     "predict": "streambed.pipelines.predict",

@@ -5,6 +5,7 @@ program ends, with everything it started, and leaks nothing. Events go out as JS
 words for humans on stderr. All times are unix seconds.
 """
 
+import collections
 import contextlib
 import json
 import os
@@ -41,11 +42,15 @@ def say(message: str) -> None:
 
 
 class Commands:
-    """Commands that came on stdin after the spec; a thread waits for them and for the end."""
+    """Commands that came on stdin after the spec; a thread waits for them and for the end.
+
+    A program asks for those it knows by name, or takes them all, in order, with their fields.
+    """
 
     def __init__(self) -> None:
         self._arrived = threading.Condition()
         self._received: set[str] = set()
+        self._untaken: collections.deque[dict[str, Any]] = collections.deque()
 
     def received(self, command: str) -> bool:
         """Whether `command` has come."""
@@ -56,6 +61,12 @@ class Commands:
         with self._arrived:
             return self._arrived.wait_for(lambda: command in self._received, timeout_s)
 
+    def take(self) -> dict[str, Any]:
+        """Wait for the next command that was not taken yet: its whole message."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._untaken)
+            return self._untaken.popleft()
+
     def follow_stdin(self) -> None:
         """Start reading commands; at the end of stdin the whole program is ended."""
         threading.Thread(target=self._read, name="stdin", daemon=True).start()
@@ -63,12 +74,13 @@ class Commands:
     def _read(self) -> None:
         for line in sys.stdin:
             try:
-                command = parse_line(line).get("command")
+                message = parse_line(line)
             except SpecError as error:
                 say(f"ignored a line on stdin: {error}")
                 continue
             with self._arrived:
-                self._received.add(str(command))
+                self._received.add(str(message.get("command")))
+                self._untaken.append({"command": "", **message})
                 self._arrived.notify_all()
         end("the controller closed the connection")
 

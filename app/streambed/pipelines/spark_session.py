@@ -69,6 +69,28 @@ def _host(executor: Any) -> str:
     return str(executor.hostPort()).rpartition(":")[0] or str(executor.hostPort())
 
 
+def executor_hosts(session: "SparkSession") -> dict[str, str]:
+    """Id → host of every executor that Spark's scheduler has.
+
+    Raises ServiceError when Spark does not tell where one is.
+    """
+    context = session.sparkContext._jsc.sc()  # noqa: SLF001 (as above)
+    deadline = time.monotonic() + _TELL_TIMEOUT_S
+    while True:
+        ids = context.getExecutorIds()
+        wanted = {str(ids.apply(index)) for index in range(ids.size())}
+        # It learns of them by events, a moment later.
+        told = context.statusStore().executorList(True)
+        found = [told.apply(index) for index in range(told.size())]
+        hosts = {str(e.id()): str(e.hostPort()).rpartition(":")[0] for e in found}
+        if wanted <= hosts.keys():
+            return {name: hosts[name] for name in sorted(wanted)}
+        if time.monotonic() > deadline:
+            missing = ", ".join(sorted(wanted - hosts.keys()))
+            raise ServiceError(f"Spark does not tell where executors {missing} are")
+        time.sleep(0.05)
+
+
 def versions(session: "SparkSession") -> dict[str, str]:
     """Of Spark, Java and Python as they run."""
     system = session.sparkContext._jvm.java.lang.System  # noqa: SLF001

@@ -7,4 +7,6 @@ import streambed.report.study_a
 import streambed.report.compression
 import streambed.report.scaling
 import streambed.report.latency
-import streambed.report.ablation  # noqa: F401
+import streambed.report.ablation
+import streambed.report.batch
+import streambed.report.timeline  # noqa: F401

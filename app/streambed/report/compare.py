@@ -18,6 +18,8 @@ HEADLINE = "image_rate_per_s"
 COMPARED = (
     HEADLINE,
     "makespan_image_rate_per_s",
+    "execution_s",
+    "fairness",
     "link_utilisation",
     "goodput_up_mbit_per_s",
     "goodput_down_mbit_per_s",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from streambed.report import ablation, scaling
+from streambed.report import ablation, scaling, spread
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
@@ -158,5 +158,6 @@ def _accounted(rows: Sequence[Flat]) -> str:
 
 _HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {
     "ablation": ablation.sentences,
+    "batch": spread.sentences,
     "streaming": _streaming,
 }

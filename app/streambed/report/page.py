@@ -13,6 +13,7 @@ from markupsafe import Markup
 from streambed.report import shape
 from streambed.report.data import RUN, ReportData
 from streambed.report.findings import findings
+from streambed.report.spread import findings as spread
 from streambed.report.study import is_study_a
 from streambed.results.manifest import Manifest, flatten
 from streambed.results.measures import MEASURES
@@ -32,6 +33,11 @@ FIGURES_OF_A_ROW = (
     "duplicates",
     "accuracy",
     "cold_start_s",
+    "execution_s",
+    "fairness",
+    "max_tasks_per_node",
+    "max_chunks_per_partition",
+    "idle_share",
 )
 """The measures in the table of the page; the JSON and the Parquet file have them all."""
 
@@ -42,6 +48,8 @@ _FORMATS = {
     "goodput_down_mbit_per_s": ".2f",
     "accuracy": ".4f",
     "cold_start_s": ".1f",
+    "max_tasks_per_node": "d",
+    "max_chunks_per_partition": "d",
     "lost": ",d",
     "duplicates": ",d",
 }
@@ -74,6 +82,7 @@ def render_page(data: ReportData, headline: str, figures: list[PageFigure]) -> s
         experiments=names,
         headline=headline,
         findings=findings(data),
+        spread=spread(data),
         shape=_shape(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         figures=[

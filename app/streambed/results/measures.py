@@ -200,8 +200,55 @@ class AblationMeasures(Measures):
     steal: float | None = measure("", "share of the host's CPU time stolen in it")
 
 
+@dataclass(frozen=True, kw_only=True)
+class BatchMeasures(Measures):
+    """Figures of one cell of pipeline `batch`."""
+
+    pipeline: ClassVar[str] = "batch"
+
+    execution_s: float | None = measure("s", "job submitted to job ended, by Spark's event log")
+    fairness: float | None = measure(
+        "", "Jain's index over the chunks of each worker in use: (sum x)² / (k sum x²)"
+    )
+    max_tasks_per_node: int | None = measure(
+        "chunks", "chunks on the node that had most (the study calls a chunk a task)", int
+    )
+    max_chunks_per_partition: int | None = measure(
+        "chunks", "chunks in the fullest partition: one thread after the other works on them", int
+    )
+    nodes_used: int | None = measure("", "workers that had a chunk at all", int)
+    image_rate_per_s: float | None = measure(
+        "images/s", "images classified over execution time, chunk work `model` only"
+    )
+    lead_s: float | None = measure(
+        "s", "job submitted to start of its first chunk: input, shuffle, first task's start"
+    )
+    chunk_mean_s: float | None = measure("s", "time of a chunk on its thread: mean")
+    chunk_max_s: float | None = measure("s", "the same: longest")
+    task_overhead_s: float | None = measure(
+        "s", "time of a task with chunks beside its chunks, by the event log: mean"
+    )
+    idle_share: float | None = measure(
+        "", "part of the workers' time, first chunk's start to last one's end, without any chunk"
+    )
+    accuracy: float | None = measure("", "share of labels that are right")
+    mismatches: int | None = measure(
+        "images", "labels that differ from the model evaluated offline", int
+    )
+    cold_start_s: float | None = measure(
+        "s", "start of the application that ran the job until it was warm"
+    )
+    cpu_pressure: float | None = measure(
+        "", "highest share of the job's time in which a node's tasks waited for a CPU"
+    )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes during the job"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen during the job")
+
+
 MEASURES_OF: Mapping[str, type[Measures]] = {
-    cls.pipeline: cls for cls in (StreamingMeasures, AblationMeasures)
+    cls.pipeline: cls for cls in (StreamingMeasures, AblationMeasures, BatchMeasures)
 }
 """The measures of each pipeline. A new pipeline's are one class here."""
 

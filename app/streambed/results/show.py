@@ -12,6 +12,10 @@ from streambed.results.run import Run
 _STYLE = {"ok": "green", "failed": "bold red", "interrupted": "yellow"}
 
 COLUMNS = (
+    ("execution s", "execution_s", ".2f"),
+    ("fairness", "fairness", ".3f"),
+    ("most on a node", "max_tasks_per_node", "d"),
+    ("fullest partition", "max_chunks_per_partition", "d"),
     ("images/s", "image_rate_per_s", ",.0f"),
     ("link used", "link_utilisation", ".3f"),
     ("batch mean s", "micro_batch_mean_s", ".3f"),

@@ -12,6 +12,7 @@ from streambed.results.files import write_text
 from streambed.results.manifest import Facts
 from streambed.results.measures import Measures
 from streambed.runner.display import Display
+from streambed.runner.kept import Kept
 from streambed.runner.remote import Fleet
 
 
@@ -30,6 +31,8 @@ class Work:
     """Enters what was learnt into the run's manifest; refuses what contradicts it."""
     known: dict[Hashable, float] = field(default_factory=dict)
     """Figures measured once per run, shared by its attempts."""
+    kept: Kept = field(default_factory=Kept)
+    """What runs on the bed for more than one attempt."""
 
     def keep_events(self, **content: object) -> None:
         """Write what the node programs told, as `events.json` of this attempt."""

@@ -120,9 +120,9 @@ class Program:
             async for line in process.stderr:
                 self._stderr.append(line.rstrip())
 
-    def command(self, command: str) -> None:
-        """Send a command line, such as `stop` or `finish`."""
-        self._write({"command": command})
+    def command(self, command: str, **fields: Any) -> None:
+        """Send a command line, such as `stop` or `finish`, with what else it needs."""
+        self._write({"command": command, **fields})
 
     def last(self, kind: str) -> Event | None:
         """The newest event of a kind that came so far."""

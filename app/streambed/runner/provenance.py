@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from streambed import __version__, paths
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import KAFKA_PORT
 from streambed.inventory import Inventory
@@ -150,3 +151,14 @@ def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Fa
         if key not in _VOLATILE and not key.startswith(_BY_FACTOR)
     }
     return Facts(effective={f"spark, {config.spark_settings} settings": kept})
+
+
+def of_application(config: BatchConfiguration, effective: Mapping[str, Any]) -> Facts:
+    """Spark's settings in effect in an application that cells of a batch share."""
+    kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
+    place = "preferred node" if config.prefer_node else "any node"
+    name = (
+        f"spark, {config.workers} workers of {config.threads} threads, "
+        f"locality wait {config.locality_wait_s:g} s, {config.locality_timer} timer, {place}"
+    )
+    return Facts(effective={name: kept})

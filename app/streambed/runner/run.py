@@ -18,6 +18,7 @@ from streambed.beds import lifecycle, locks
 from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
 from streambed.experiment.ablation import AblationConfiguration
+from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.estimate import cell_s
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.order import Execution
@@ -29,8 +30,10 @@ from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
 from streambed.runner import provenance, services
 from streambed.runner.ablation import AblationPipeline
+from streambed.runner.batch import BatchPipeline
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
+from streambed.runner.kept import Kept
 from streambed.runner.pipeline import PipelineCell, Work
 from streambed.runner.remote import Fleet, connect
 from streambed.runner.streaming import StreamingPipeline
@@ -39,6 +42,7 @@ from streambed.runner.sweep import sweep
 PIPELINES: Mapping[str, Callable[[Work], PipelineCell]] = {
     StreamingConfiguration.pipeline: StreamingPipeline,
     AblationConfiguration.pipeline: AblationPipeline,
+    BatchConfiguration.pipeline: BatchPipeline,
 }
 """What carries out a cell of each pipeline that an experiment can name."""
 
@@ -83,9 +87,9 @@ class Runner:
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
                     await sweep(fleet)
-                    async with _all_workers_after(fleet):
+                    async with _all_workers_after(fleet), Kept() as kept:
                         while queue:
-                            lost = await self._execute(fleet, queue.pop(0), display)
+                            lost = await self._execute(fleet, kept, queue.pop(0), display)
                             if lost:
                                 break  # connect anew
             except CellFailure as failure:  # here the bed itself, not a cell, is unfit
@@ -93,12 +97,14 @@ class Runner:
                     str(failure), hint=f"./streambed up -i {inventory.path}, then run with --resume"
                 ) from failure
 
-    async def _execute(self, fleet: Fleet, execution: Execution, display: Display) -> bool:
+    async def _execute(
+        self, fleet: Fleet, kept: Kept, execution: Execution, display: Display
+    ) -> bool:
         """Run one cell (again when it was contended); True when a node was lost."""
         for number in range(1, _ATTEMPTS_WHEN_CONTENDED + 1):
             attempt = self._writer.begin(execution)
             display.cell(execution.cell.label)
-            row, lost = await self._attempt(fleet, attempt, display)
+            row, lost = await self._attempt(fleet, kept, attempt, display)
             self._writer.append(row)
             contended = Flag.CONTENDED in row.flags
             again = contended and not lost and number < _ATTEMPTS_WHEN_CONTENDED
@@ -108,7 +114,9 @@ class Runner:
             warn("others took the processors while this cell ran: it is repeated")
         return False
 
-    async def _attempt(self, fleet: Fleet, attempt: Attempt, display: Display) -> tuple[Row, bool]:
+    async def _attempt(
+        self, fleet: Fleet, kept: Kept, attempt: Attempt, display: Display
+    ) -> tuple[Row, bool]:
         cell = attempt.execution.cell
         run = self._writer.directory.name
         pipeline = PIPELINES[cell.pipeline](
@@ -120,6 +128,7 @@ class Runner:
                 display=display,
                 record_facts=self._writer.record_facts,
                 known=self._known,
+                kept=kept,
             )
         )
         status: Status = "failed"
@@ -199,12 +208,21 @@ def _words(error: BaseException) -> str:
     return str(error) if isinstance(error, CellFailure) else f"unexpected: {error!r}"
 
 
+_TOLD = (
+    ("execution_s", "s"),
+    ("fairness", "fairness"),
+    ("image_rate_per_s", "images/s"),
+    ("micro_batch_mean_s", "s a micro-batch"),
+)
+"""Figures that the display tells of a row."""
+
+
 def _in_words(row: Row) -> str:
     if row.status != "ok":
         return f"[fail]{row.status}[/fail]: {escape(row.reason or '')}"
     fields = row.measures.as_fields() if row.measures else {}
     words = []
-    for name, unit in (("image_rate_per_s", "images/s"), ("micro_batch_mean_s", "s a micro-batch")):
+    for name, unit in _TOLD:
         value = fields.get(name)
         if isinstance(value, int | float):
             words.append(f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3f} {unit}")
