@@ -18,7 +18,7 @@ from streambed.errors import StreambedError
 from streambed.experiment import Execution, Overrides, cells, load, order, plan
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
-from streambed.experiment.estimate import APPLICATION_S, application_starts, cell_s
+from streambed.experiment.estimate import APPLICATION_S, cell_s, cold_start_s, costs_s
 from streambed.experiment.schedule import makespan_s
 from streambed.gates import batch as gates
 from streambed.gates.reading import failed_reasons, raised_flags
@@ -28,6 +28,7 @@ from streambed.results import run as runs
 from streambed.results.chunks import ChunkRun
 from streambed.results.row import Row
 from streambed.results.run import Run
+from streambed.runner.application import settings_of
 from streambed.runner.batch import chunk_runs
 from streambed.runner.failure import CellFailure
 from streambed.runner.kept import Kept
@@ -57,10 +58,16 @@ def test_the_whole_matrix_has_every_level_of_the_study(wide: str) -> None:
     assert len(list(experiment.configurations())) == 28 * 5 * 3 * 2 * 3 * 2
 
 
-def test_the_evening_is_planned_within_100_minutes(wide: str) -> None:
-    built = plan.build(load("batch", Overrides(subset="evening", bed=wide)))
-    assert 60 * 60 < built.estimated_s <= 100 * 60
+def test_the_evening_is_planned_within_45_minutes() -> None:
+    built = plan.build(load("batch", Overrides(subset="evening")))
+    assert 30 * 60 < built.estimated_s <= 45 * 60
     assert not any(planned.commands for planned in built.cells)
+
+
+def test_a_cell_is_placed_on_as_many_workers_as_it_asks_for(wide: str) -> None:
+    for planned in plan.build(load("batch", Overrides(subset="evening", bed=wide))).cells:
+        assert len(planned.placement.workers) == planned.cell.batch.workers
+        assert len(planned.placement.workers) + len(planned.placement.idle) == 5
 
 
 def test_the_evening_has_the_cells_that_the_figures_need(wide: str) -> None:
@@ -69,13 +76,15 @@ def test_the_evening_has_the_cells_that_the_figures_need(wide: str) -> None:
         for c in (cell.batch for cell in found(wide))
     }
     timelines = itertools.product((9, 40), (3,), (0.0, 3.0), ("legacy",), ("hash",), ("timed",))
-    over_workers = itertools.product(
-        range(5, 41, 5), range(1, 6), (3.0,), ("legacy",), ("hash",), ("timed",)
-    )
-    cure = itertools.product(
-        (40,), range(1, 6), (0.0,), ("legacy",), assignment.ASSIGNMENTS, ("model",)
-    )
-    assert {*timelines, *over_workers, *cure} <= there
+    levels = (1, 2, 4, 8, 9, 12, 16, 20, 25, 30, 35, 40)
+    over_partitions = itertools.product(levels, (3,), (3.0,), ("legacy",), ("hash",), ("timed",))
+    over_workers = itertools.product((40,), range(1, 6), (3.0,), ("legacy",), ("hash",), ("timed",))
+    waits = itertools.product((8, 9, 40), (3,), (0.0, 1.0, 3.0), ("legacy",), ("hash",), ("timed",))
+    two = itertools.product((8, 9, 40), (2,), (0.0, 3.0), ("legacy",), ("hash",), ("timed",))
+    timers = itertools.product((8, 9, 40), (3,), (3.0,), ("current",), ("hash",), ("timed",))
+    cure = itertools.product((40,), range(1, 5), (0.0,), ("legacy",), ("hash", "even"), ("model",))
+    wanted = (timelines, over_partitions, over_workers, waits, two, timers, cure)
+    assert {*itertools.chain(*wanted)} <= there
 
 
 def test_parts_that_overlap_give_a_cell_once_and_options_reach_each_part(wide: str) -> None:
@@ -119,7 +128,7 @@ def test_a_union_is_checked_like_a_matrix(tmp_path: Path, wide: str) -> None:
 
 def test_an_image_is_classified_as_often_as_asked_and_a_timed_one_never(wide: str) -> None:
     by_work = {cell.batch.chunk_work: cell.images for cell in found(wide)}
-    assert by_work == {"model": 200_000, "timed": 0}
+    assert by_work == {"model": 240_000, "timed": 0}
 
 
 def test_cells_of_one_application_follow_each_other_in_an_order_of_their_own(wide: str) -> None:
@@ -145,7 +154,6 @@ def test_what_is_set_with_an_application_tells_cells_apart() -> None:
     )
     other = (
         replace(base, workers=2),
-        replace(base, locality_wait_s=1.0),
         replace(base, locality_timer="current"),
         replace(base, zero_wait="prefer"),
         replace(base, assignment="even"),
@@ -155,11 +163,16 @@ def test_what_is_set_with_an_application_tells_cells_apart() -> None:
     )
     assert {config.shared for config in same} == {base.shared}
     assert base.shared not in {config.shared for config in other}
+    prefers = replace(base, locality_wait_s=3.0)
+    assert prefers.shared != base.shared
+    assert replace(prefers, locality_wait_s=1.0).shared == prefers.shared
+    assert replace(base, assignment="even").shared == prefers.shared
 
 
 def test_only_hash_without_a_wait_leaves_the_node_open() -> None:
-    base = BatchConfiguration(locality_wait_s=0.0)
+    base = BatchConfiguration(workers=2, locality_wait_s=0.0)
     assert not base.prefer_node
+    assert replace(base, workers=1).prefer_node
     assert replace(base, locality_wait_s=3.0).prefer_node
     assert replace(base, zero_wait="prefer").prefer_node
     assert replace(base, assignment="even").prefer_node
@@ -167,10 +180,15 @@ def test_only_hash_without_a_wait_leaves_the_node_open() -> None:
 
 def test_the_plan_counts_each_application_once(wide: str) -> None:
     built = plan.build(load("batch", Overrides(subset="brief", bed=wide)))
-    assert len({planned.cell.shared for planned in built.cells}) == 3
-    assert application_starts(built.executions) == 3
-    spent = sum(cell_s(planned.cell) for planned in built.cells)
-    assert built.estimated_s >= 3 * APPLICATION_S + spent
+    assert len({planned.cell.shared for planned in built.cells}) == 2
+    costs = costs_s(built.executions)
+    more = [
+        cost_s - cell_s(execution.cell)
+        for cost_s, execution in zip(costs, built.executions, strict=True)
+    ]
+    start_s = cold_start_s(built.cells[0].cell) + APPLICATION_S
+    assert sorted(more) == pytest.approx([0.0] * 6 + [start_s] * 2)
+    assert built.estimated_s == pytest.approx(built.beds_up_s + sum(costs))
 
 
 def test_the_estimate_knows_what_a_wait_and_a_skew_cost() -> None:
@@ -339,16 +357,22 @@ def test_settings_are_read_back() -> None:
     assert gates.settings_act(wanted, {"spark.locality.wait": "3000ms", "other": "1"}).ok
     assert not gates.settings_act(wanted, {"spark.locality.wait": "0ms"}).ok
     assert not gates.settings_act(wanted, {}).ok
+    assert not gates.settings_act(wanted, {"spark.locality.wait": None}).ok
 
 
-def test_workers_and_threads_are_seen() -> None:
-    nodes = {"10.9.0.21": "worker1", "10.9.0.22": "worker2"}
-    assert gates.workers_act({"0": "10.9.0.22", "1": "10.9.0.21"}, nodes).ok
-    assert not gates.workers_act({"0": "10.9.0.22"}, nodes).ok
-    assert not gates.workers_act({"0": "10.9.0.21", "1": "10.9.0.21"}, nodes).ok
+def test_a_cell_asks_for_its_wait_and_for_what_its_application_has() -> None:
+    asked = settings_of(BatchConfiguration(locality_wait_s=1.0, locality_timer="current"))
+    assert asked == {
+        "spark.locality.wait": "1000ms",
+        "spark.locality.wait.legacyResetOnTaskLaunch": "false",
+        "spark.shuffle.reduceLocality.enabled": "true",
+    }
+
+
+def test_no_more_chunks_at_a_time_than_threads() -> None:
     at_once = [ran(0, start_s=0, end_s=2), ran(1, start_s=1, end_s=3)]
-    assert gates.threads_act(at_once, 2).ok
-    assert not gates.threads_act(at_once, 1).ok
+    assert gates.threads_kept(at_once, 2).ok
+    assert not gates.threads_kept(at_once, 1).ok
 
 
 def test_chunk_and_event_log_name_the_same_machine() -> None:
@@ -403,6 +427,28 @@ def test_what_is_kept_ends_when_another_is_asked_for_or_an_error_ends_it() -> No
         *("two begins", "two is gone"),
         *("three begins", "three ends well", "three is gone"),
     ]
+
+
+def test_what_does_not_end_well_is_told_and_harms_no_other_cell(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @contextlib.asynccontextmanager
+    async def stubborn() -> AsyncIterator[str]:
+        yield "stubborn"
+        raise CellFailure("did not end within 60 s")
+
+    @contextlib.asynccontextmanager
+    async def next_one() -> AsyncIterator[str]:
+        yield "next"
+
+    async def cells_of_a_run() -> None:
+        async with Kept() as kept:
+            await kept.get(1, stubborn)
+            assert await kept.get(2, next_one) == "next"
+            assert kept.holds(2)
+
+    asyncio.run(cells_of_a_run())
+    assert "did not end within 60 s" in capsys.readouterr().err
 
 
 # --- report ---------------------------------------------------------------------------------

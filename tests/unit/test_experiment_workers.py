@@ -141,6 +141,18 @@ def test_estimates_follow_the_quotas() -> None:
     assert cold_start_s(one) > 30
 
 
+@pytest.mark.parametrize(("subset", "minutes"), [("evening", 20), ("ends", 8)])
+def test_what_workers_give_is_planned_in_time(subset: str, minutes: int) -> None:
+    built = plan.build(load("workers", Overrides(subset=subset)))
+    assert built.estimated_s <= 60 * minutes
+    closed = {
+        planned.cell.streaming.workers
+        for planned in built.cells
+        if not planned.cell.streaming.open_mode
+    }
+    assert closed >= {1, 4}
+
+
 def test_the_plan_tells_what_the_levels_decide(tmp_path: Path) -> None:
     from tests.unit.test_experiment_plan import text_of
 

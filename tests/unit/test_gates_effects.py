@@ -125,7 +125,7 @@ def test_what_runs_is_read_unit_by_unit() -> None:
 def test_peace_raises_no_flag_and_each_death_does() -> None:
     before = disturbance.parse("cloud", SHOWN)
     after = disturbance.parse("cloud", SHOWN.replace("MainPID=17", "MainPID=99"))
-    one, other = {"0": WORKERS[0]}, {"1": WORKERS[0]}
+    one, other = executors(WORKERS[0]), {"1": {"host": WORKERS[0], "cores": 2}}
     assert raised_flags([disturbance.judge(before, before, one, one, 0)]) == []
     deaths = [
         disturbance.judge(before, after, one, one, 0),
@@ -139,8 +139,8 @@ def test_peace_raises_no_flag_and_each_death_does() -> None:
 
 
 def test_a_dead_worker_is_named_by_its_node() -> None:
-    both = {"0": WORKERS[0], "1": WORKERS[1]}
-    reading = disturbance.judge({}, {}, both, {"0": WORKERS[0], "2": WORKERS[0]}, 0)
+    both, new = executors(*WORKERS[:2]), {"2": {"host": WORKERS[0], "cores": 2}}
+    reading = disturbance.judge({}, {}, both, executors(WORKERS[0]) | new, 0)
     assert (
         reading.measured == f"executor 1 on {WORKERS[1]} is gone; executor 2 on {WORKERS[0]} is new"
     )
@@ -152,13 +152,13 @@ def executors(*hosts: str, cores: int = 2) -> dict[str, dict[str, Any]]:
 
 def test_each_worker_in_use_has_one_executor_and_classifies() -> None:
     acts = effects.workers_act
-    assert acts(WORKERS, 4, executors(*WORKERS), WORKERS).ok
+    assert acts(WORKERS, executors(*WORKERS), WORKERS, at_least=4).ok
     # One partition is one task: who gets it is Spark's business.
-    assert acts(WORKERS, 1, executors(*WORKERS), WORKERS[1:]).ok
+    assert acts(WORKERS, executors(*WORKERS), WORKERS[1:], at_least=1).ok
 
 
 @pytest.mark.parametrize(
-    ("hosts", "classified_on"),
+    ("hosts", "worked"),
     [
         (WORKERS[:1], WORKERS),
         ([WORKERS[0], WORKERS[0]], WORKERS),
@@ -169,8 +169,8 @@ def test_each_worker_in_use_has_one_executor_and_classifies() -> None:
         ([], []),
     ],
 )
-def test_other_workers_than_asked_for_are_seen(hosts: list[str], classified_on: list[str]) -> None:
-    assert failed_reasons([effects.workers_act(WORKERS, 4, executors(*hosts), classified_on)])
+def test_other_workers_than_asked_for_are_seen(hosts: list[str], worked: list[str]) -> None:
+    assert failed_reasons([effects.workers_act(WORKERS, executors(*hosts), worked, at_least=4)])
 
 
 def test_threads_are_what_spark_gives_each_executor() -> None:

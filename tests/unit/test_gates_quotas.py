@@ -85,6 +85,14 @@ def test_a_node_that_was_not_sampled_fails() -> None:
 def test_machines_without_quotas_are_not_asked() -> None:
     whole = dataclasses.replace(WORKER, cpus=None)
     assert quotas.judge({}, [whole], EPOCH, EPOCH + 1) == []
+    assert quotas.within({}, [whole], 8.0) == []
+
+
+def test_a_short_window_may_hold_one_slice_of_a_quota_more() -> None:
+    slice_more = {"worker1": 1 + 0.1 / 4}
+    assert not failed_reasons(quotas.within(slice_more, [WORKER], 4.0))
+    assert failed_reasons(quotas.within(slice_more, [WORKER], 8.0))
+    assert failed_reasons(quotas.within({}, [WORKER], 4.0))
 
 
 def test_the_account_and_the_limits_in_force_come_back_from_the_table(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from streambed.pipelines.answers import Answers
 from streambed.pipelines.batch import BatchSpec, JobSpec
 from streambed.pipelines.errors import ServiceError, SpecError
 from streambed.pipelines.event_log import EventLog, Tail
-from streambed.pipelines.locality import Locality
+from streambed.pipelines.locality import Locality, wait_setting
 from streambed.pipelines.protocol import Commands
 from streambed.pipelines.spec import parse
 from streambed.pipelines.worker import ShapedModel
@@ -109,7 +109,7 @@ def test_mixed_sizes_keep_the_sum_of_images_and_of_time() -> None:
     assert cut[-1].images == pytest.approx(3 * cut[0].images, rel=0.02)
     timed = chunks.cut(images(80), MIXED, 333, 2.0)
     assert sum(chunk.service_s or 0 for chunk in timed) == pytest.approx(80)
-    assert {chunk.images for chunk in timed} == {0}
+    assert {(chunk.images, chunk.pixels) for chunk in timed} == {(0, b"")}
 
 
 class FirstPixel:
@@ -145,12 +145,12 @@ def test_a_timed_chunk_sleeps_and_reports_where_and_when() -> None:
 
 
 def test_the_settings_say_wait_timer_and_place() -> None:
-    published = Locality(3.0, "legacy", preferred=True).settings()
-    assert published["spark.locality.wait"] == "3000ms"
+    published = Locality("legacy", preferred=True).settings()
     assert published["spark.locality.wait.legacyResetOnTaskLaunch"] == "true"
     assert published["spark.shuffle.reduceLocality.enabled"] == "true"
-    none = Locality(0.0, "current", preferred=False).settings()
-    assert none["spark.locality.wait"] == "0ms"
+    assert wait_setting(3.0) == {"spark.locality.wait": "3000ms"}
+    assert wait_setting(0.0) == {"spark.locality.wait": "0ms"}
+    none = Locality("current", preferred=False).settings()
     assert none["spark.locality.wait.legacyResetOnTaskLaunch"] == "false"
     assert none["spark.shuffle.reduceLocality.enabled"] == "false"
 
@@ -160,11 +160,16 @@ APPLICATION = {
     "driver_address": "10.0.0.1",
     "model": {"kind": "mlp", "weights": "w.npz"},
     "reference": "r.npz",
-    "locality_wait_s": 3,
     "locality_timer": "legacy",
     "prefer_node": True,
 }
-JOB = {"name": "a", "partitions": 9, "assignment": "hash", "chunk_work": "timed"}
+JOB = {
+    "name": "a",
+    "partitions": 9,
+    "assignment": "hash",
+    "chunk_work": "timed",
+    "locality_wait_s": 3,
+}
 
 
 def test_an_application_has_a_thread_of_its_own_for_each_core() -> None:
@@ -179,6 +184,7 @@ def test_an_application_has_a_thread_of_its_own_for_each_core() -> None:
         (JobSpec, {**JOB, "assignment": "random"}, "hash, even, weighted"),
         (JobSpec, {**JOB, "chunk_work": "spin"}, "model, timed"),
         (JobSpec, {**JOB, "partitions": 0}, "partitions"),
+        (JobSpec, {**JOB, "locality_wait_s": -1}, "locality_wait_s"),
     ],
 )
 def test_a_spec_that_cannot_be_is_refused(cls: type, given: dict[str, Any], words: str) -> None:

@@ -60,7 +60,7 @@ class BatchConfiguration(Configuration):
         meaning="what a thread does with a chunk. model: classify its images; timed: sleep for "
         "`chunk_time`, which shows the scheduler's part where threads outnumber cores",
     )
-    chunks: int = factor("chunks", Count(most=10_000), default=40, meaning="chunks in the input")
+    chunks: int = factor("chunks", Count(most=1000), default=40, meaning="chunks in the input")
     chunk_images: int = factor(
         "chunk_images",
         Count(),
@@ -113,16 +113,20 @@ class BatchConfiguration(Configuration):
         """Whether tasks prefer the node that has their data.
 
         A partition of `even` and `weighted` is meant for a node of its own; of `hash` all are meant
-        for the same one.
+        for the same one. Of one worker it makes no difference.
         """
-        return self.assignment != HASH or self.locality_wait_s > 0 or self.zero_wait != SPREAD
+        spread = self.assignment == HASH and not self.locality_wait_s and self.zero_wait == SPREAD
+        return self.workers == 1 or not spread
 
     @property
     def shared(self) -> Hashable:
-        """Cells with the same are jobs of one Spark application: all that is set with it."""
+        """Cells with the same are jobs of one Spark application: all that is set with it.
+
+        The wait is set with each job (pipelines/locality.py).
+        """
         return (
             *(self.workers, self.threads, self.key_seed),
-            *(self.locality_wait_s, self.locality_timer, self.prefer_node),
+            *(self.locality_timer, self.prefer_node),
             *(self.model, self.weights, self.dataset),
         )
 

@@ -155,7 +155,12 @@ def _whole(part: AblationConfiguration) -> StreamingConfiguration:
 def _alike(batch: BatchConfiguration) -> StreamingConfiguration:
     """Nothing is sent and nothing shaped: what decides the nodes, the model and the images."""
     return StreamingConfiguration(
-        images=batch.images, model=batch.model, weights=batch.weights, dataset=batch.dataset
+        images=batch.images,
+        workers=batch.workers,
+        threads=batch.threads,
+        model=batch.model,
+        weights=batch.weights,
+        dataset=batch.dataset,
     )
 
 

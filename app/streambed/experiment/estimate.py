@@ -1,9 +1,7 @@
 """How long a run takes, before it runs. Every constant is named, with where it comes from."""
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
-from streambed import inventory
 from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
@@ -62,8 +60,8 @@ PROBES = 7
 PROBE_S, PROBE_TRIGGERS = 17.0, 12
 """From the start of a probe's producer to its last image classified."""
 
-APPLICATION_S = 40.0
-"""Workers switched, driver and executors started, each thread warm; and the end of it all."""
+APPLICATION_S = 6.0
+"""Beside its cold start: workers switched, a rehearsal, and the end of it all."""
 
 BATCH_IMAGES_PER_CORE_S = 20_000.0
 """What a core classifies when nothing else uses it (facts.md: 39,000 and more on two)."""
@@ -71,8 +69,11 @@ BATCH_IMAGES_PER_CORE_S = 20_000.0
 TASK_CPU_S = 0.1
 """CPU time that Spark and Python take for a task, whatever is in it (facts.md)."""
 
-JOB_S = 5.0
+JOB_S = 4.0
 """Input shuffled, job and tasks told of, gates before and after, results stored."""
+
+WARM_THREAD_CPU_S = 0.15
+"""CPU time of a Python worker that starts and builds its model, before a job that classifies."""
 
 OTHER_S = 5.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
@@ -140,12 +141,13 @@ def _batch_s(cell: Cell, config: BatchConfiguration) -> float:
 
     What needs a processor shares those of the nodes, what is timed has a thread to itself.
     """
-    nodes = inventory.load(cell.bed).group("spark_workers")[: config.workers]
-    cores = sum(node.cpus or 1.0 for node in nodes) or 1.0
+    cores = cell.quotas.all_workers or float(config.workers)
     tasks_s = TASK_CPU_S * config.partitions / cores
     if config.chunk_work == "timed":
         return JOB_S + tasks_s + makespan_s(config, config.chunk_time_s)
-    return JOB_S + tasks_s + cell.given_images / BATCH_IMAGES_PER_CORE_S / cores
+    threads = config.workers * config.threads
+    warm_cpu_s = threads * (WARM_THREAD_CPU_S + cell.warm_up.prime_images / BATCH_IMAGES_PER_CORE_S)
+    return JOB_S + tasks_s + (warm_cpu_s + cell.given_images / BATCH_IMAGES_PER_CORE_S) / cores
 
 
 def _streaming_s(cell: Cell) -> float:
@@ -170,13 +172,19 @@ def bed_up_s(nodes: int) -> float:
     return BED_UP_S + NODE_UP_S * nodes
 
 
+def costs_s(executions: Sequence[Execution]) -> list[float]:
+    """Of each execution, in their order: its cell, and the application that it has to start."""
+    found: list[float] = []
+    running: Hashable = None
+    for cell in (execution.cell for execution in executions):
+        cost_s = cell_s(cell)
+        if isinstance(cell.config, BatchConfiguration) and cell.shared != running:
+            running = cell.shared
+            cost_s += cold_start_s(cell) + APPLICATION_S
+        found.append(cost_s)
+    return found
+
+
 def run_s(executions: Sequence[Execution]) -> float:
-    """A whole run, with its beds up: its cells, and the applications that they share."""
-    cells_s = sum(cell_s(execution.cell) for execution in executions)
-    return APPLICATION_S * application_starts(executions) + cells_s
-
-
-def application_starts(executions: Sequence[Execution]) -> int:
-    """How often the executions of a batch need another application than the one before."""
-    batches = [e.cell for e in executions if isinstance(e.cell.config, BatchConfiguration)]
-    return sum(1 for _ in itertools.groupby(batches, key=lambda cell: cell.shared))
+    """A whole run, with its beds up."""
+    return sum(costs_s(executions))

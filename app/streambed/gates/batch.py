@@ -92,8 +92,8 @@ def assignment_acts(runs: Sequence[ChunkRun], expected: Sequence[int]) -> Readin
     )
 
 
-def settings_act(wanted: Mapping[str, str], effective: Mapping[str, str]) -> Reading:
-    """`locality_wait`, `locality_timer`, `zero_wait`, `threads`: Spark's settings, read back."""
+def settings_act(wanted: Mapping[str, str], effective: Mapping[str, str | None]) -> Reading:
+    """`locality_wait`, `locality_timer`, `zero_wait`: Spark's settings, read back after the job."""
     found = {name: effective.get(name) for name in wanted}
     return Reading(
         "settings_act",
@@ -103,27 +103,11 @@ def settings_act(wanted: Mapping[str, str], effective: Mapping[str, str]) -> Rea
     )
 
 
-def workers_act(executors: Mapping[str, str], nodes: Mapping[str, str]) -> Reading:
-    """`workers`: one executor on each of the nodes in use, and none elsewhere.
-
-    Args:
-        executors: id → host, as Spark's scheduler had them when the job began.
-        nodes: address → name of the nodes in use.
-    """
-    hosts = sorted(executors.values())
-    return Reading(
-        "workers_act",
-        ok=hosts == sorted(nodes),
-        measured=", ".join(nodes.get(host, host) for host in hosts) or "none",
-        expected=f"one executor on each of {', '.join(nodes.values())}",
-    )
-
-
-def threads_act(runs: Sequence[ChunkRun], threads: int) -> Reading:
-    """`threads`: no node worked on more chunks at a time."""
+def threads_kept(runs: Sequence[ChunkRun], threads: int) -> Reading:
+    """`threads`: no node worked on more chunks at a time, as the chunks say."""
     most = most_at_once(runs)
     return Reading(
-        "threads_act",
+        "threads_kept",
         ok=0 < most <= threads,
         measured=most,
         expected=f"at most {threads} chunks at a time on a node",

@@ -6,6 +6,7 @@ application other executors, a result record the attempt number of a task that w
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from streambed.gates.reading import Reading
 from streambed.runner.remote import Session
@@ -15,6 +16,9 @@ UNITS = ("kafka", "spark-master", "spark-worker")
 
 Lives = Mapping[str, str]
 """`NODE UNIT` → process id and number of restarts, in systemd's words."""
+
+Executors = Mapping[str, Mapping[str, Any]]
+"""Id → `host` and `cores`."""
 
 
 async def read(sessions: Sequence[Session]) -> dict[str, str]:
@@ -47,8 +51,8 @@ def parse(node: str, text: str) -> dict[str, str]:
 def judge(
     before: Lives,
     after: Lives,
-    executors_before: Mapping[str, str],
-    executors_after: Mapping[str, str],
+    executors_before: Executors,
+    executors_after: Executors,
     retried_records: int,
 ) -> Reading:
     """Compare two looks at a cell.
@@ -56,8 +60,7 @@ def judge(
     Args:
         before: services when the images that count began to be sent.
         after: the same when all were classified.
-        executors_before: id → host of Spark's executors when the application was ready; a new one
-            gets a new id.
+        executors_before: Spark's when the application was ready; a new one gets a new id.
         executors_after: the same when it was stopped.
         retried_records: result records written by a task's second or later attempt.
     """
@@ -67,13 +70,13 @@ def judge(
         if after.get(name) != life
     ]
     found += [
-        f"executor {name} on {host} is gone"
-        for name, host in executors_before.items()
+        f"executor {name} on {executor['host']} is gone"
+        for name, executor in executors_before.items()
         if name not in executors_after
     ]
     found += [
-        f"executor {name} on {host} is new"
-        for name, host in executors_after.items()
+        f"executor {name} on {executor['host']} is new"
+        for name, executor in executors_after.items()
         if name not in executors_before
     ]
     if retried_records:

@@ -9,7 +9,8 @@ slices in turn, so that what a partition reads lies on one node, and nodes get e
 does to where tasks run is told in locality.py.
 
 Everything that is no setting of the application is said with each job, so that many jobs share one
-application. Before the first one every thread's Python worker is started and has its model.
+application. Before the first one, and whenever `warm` asks for it, every thread's Python worker is
+started and has its model.
 """
 
 import os
@@ -31,7 +32,7 @@ from streambed.pipelines import (
     way,
 )
 from streambed.pipelines.assignment import EQUAL
-from streambed.pipelines.errors import ServiceError
+from streambed.pipelines.errors import ServiceError, SpecError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
 
@@ -56,7 +57,6 @@ class BatchSpec:
     driver_address: str
     model: model_files.ModelSpec
     reference: str
-    locality_wait_s: float
     locality_timer: str
     prefer_node: bool
     dataset: str = datasets.MNIST
@@ -64,8 +64,8 @@ class BatchSpec:
     cores_per_executor: int = 8
     key_seed: int = 0
     warm_up_images: int = 2000
-    executor_memory: str = "768m"
-    driver_memory: str = "640m"
+    executor_memory: str = f"{spark_conf.EXECUTOR_MEMORY_MIB}m"
+    driver_memory: str = f"{spark_conf.DRIVER_MEMORY_MIB}m"
     arrow_batch_images: int = way.CHUNK_IMAGES
     settings: str = way.LEAN
     driver_port: int = 7001
@@ -73,13 +73,13 @@ class BatchSpec:
     executor_block_port: int = 7003
     executor_java_options: str | None = None
     driver_java_options: str | None = None
-    event_log_dir: str = "/var/lib/spark/events"
+    event_log_dir: str = spark_conf.EVENTS
     app_name: str = "streambed-batch"
 
     def __post_init__(self) -> None:
         way.one_of("locality_timer", self.locality_timer, locality.TIMERS)
-        if self.locality_wait_s < 0 or self.key_seed < 0 or self.warm_up_images < 0:
-            raise ValueError("locality_wait_s, key_seed and warm_up_images must be >= 0")
+        if self.key_seed < 0 or self.warm_up_images < 0:
+            raise ValueError("key_seed and warm_up_images must be >= 0")
         if self.executors < 1 or self.cores_per_executor < 1:
             raise ValueError("executors and cores_per_executor must be >= 1")
 
@@ -100,6 +100,7 @@ class JobSpec:
     partitions: int
     assignment: str
     chunk_work: str
+    locality_wait_s: float
     chunks: int = 40
     chunk_images: int = 5000
     chunk_sizes: str = EQUAL
@@ -109,12 +110,17 @@ class JobSpec:
         way.one_of("assignment", self.assignment, assignment.ASSIGNMENTS)
         way.one_of("chunk_work", self.chunk_work, chunks.WORKS)
         way.one_of("chunk_sizes", self.chunk_sizes, assignment.SIZES)
-        if min(self.partitions, self.chunks, self.chunk_images) < 1 or self.service_s < 0:
-            raise ValueError("partitions, chunks and chunk_images must be >= 1, service_s >= 0")
+        if min(self.partitions, self.chunks, self.chunk_images) < 1:
+            raise ValueError("partitions, chunks and chunk_images must be >= 1")
+        if min(self.locality_wait_s, self.service_s) < 0:
+            raise ValueError("locality_wait_s and service_s must be >= 0")
 
 
 def program(raw: dict[str, Any], commands: Commands) -> None:
-    """Run `batch`: events submitted, ready, a `job` for each command `job`, done (after `stop`)."""
+    """Run `batch`: events submitted, ready, and done (after `stop`).
+
+    In between a `job` for each command `job`, and a `warm` (same name) for each command `warm`.
+    """
     spec = parse(BatchSpec, raw)
     dataset = datasets.load(spec.dataset)
     files = model_files.read(spec.model, dataset.image_shape)
@@ -122,11 +128,11 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     emit("submitted", at=time.time())
     # PySpark gives it to the Python workers.
     os.environ["PYTHONHASHSEED"] = str(spec.key_seed)
-    ways = locality.Locality(spec.locality_wait_s, spec.locality_timer, spec.prefer_node)
+    ways = locality.Locality(spec.locality_timer, spec.prefer_node)
     session = spark_session.start(spec, {**ONE_PLAIN_FILE, **ways.settings()})
     try:
         batch = Batch(session, spec, dataset, files, right)
-        batch.warm_up()
+        batch.begin()
         emit(
             "ready",
             at=time.time(),
@@ -136,9 +142,15 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
             versions=spark_session.versions(session),
         )
         jobs = 0
-        while (message := commands.take()).pop("command") != "stop":
-            batch.run(parse(JobSpec, message, "job"))
-            jobs += 1
+        while (command := (message := commands.take()).pop("command")) != "stop":
+            if command == "warm":
+                batch.warm()
+                emit("warm", at=time.time(), name=message["name"])
+            elif command == "job":
+                batch.run(parse(JobSpec, message, "job"))
+                jobs += 1
+            else:
+                raise SpecError(f"unknown command {command!r}; allowed: job, warm, stop")
         emit("done", at=time.time(), jobs=jobs)
     finally:
         session.stop()
@@ -166,15 +178,36 @@ class Batch:
             self._context.broadcast(files),
             self._context.broadcast(right),
         )
+        ways = locality.Locality(spec.locality_timer, spec.prefer_node)
+        self._settings = (locality.WAIT, *ways.settings())
         application = self._context.applicationId
         self._log = event_log.Tail(Path(spec.event_log_dir) / f"{application}.inprogress")
 
-    def executors(self) -> dict[str, str]:
-        """Id → host of every executor."""
-        return spark_session.executor_hosts(self._session)
+    def executors(self) -> dict[str, dict[str, Any]]:
+        """Id → `host` and `cores` of every executor."""
+        return spark_session.executors(self._session)
 
-    def warm_up(self) -> None:
-        """Start every thread's Python worker with its model, then one job of empty chunks.
+    def begin(self) -> None:
+        """Warm all threads, then run one job of empty chunks: what is cold in Spark is no figure.
+
+        Raises:
+            ServiceError: there are fewer executors than asked for.
+        """
+        self.warm()
+        threads = self._spec.threads
+        rehearsal = JobSpec(
+            name="warm-up",
+            partitions=threads,
+            assignment=assignment.EVEN,
+            chunk_work=chunks.TIMED,
+            locality_wait_s=0.0,
+            chunks=threads,
+            service_s=0.0,
+        )
+        self._evaluated(rehearsal)
+
+    def warm(self) -> None:
+        """Start every thread's Python worker that is not there, with its model.
 
         Raises:
             ServiceError: there are fewer executors than asked for.
@@ -188,20 +221,13 @@ class Batch:
         threads, images = self._spec.threads, self._images[: self._spec.warm_up_images]
         work = chunks.WarmUp(self._evaluate, images)
         slots = self._context.parallelize(range(threads), threads).barrier()
+        self._context.setJobGroup("warm", "every thread's Python worker")
         spark_session.calling(slots.mapPartitions(work).collect, "the warm-up failed")
-        rehearsal = JobSpec(
-            name="warm-up",
-            partitions=threads,
-            assignment=assignment.EVEN,
-            chunk_work=chunks.TIMED,
-            chunks=threads,
-            service_s=0.0,
-        )
-        self._evaluated(rehearsal)
 
     def run(self, job: JobSpec) -> None:
         """Run a job and emit what it reported, and what Spark's event log tells of it."""
         before = self.executors()
+        spark_session.change(self._session, locality.wait_setting(job.locality_wait_s))
         reports = self._evaluated(job)
         told, tasks = self._log.ended(job.name, EVENT_LOG_TIMEOUT_S)
         emit(
@@ -214,6 +240,7 @@ class Batch:
             tasks=[asdict(task) for task in tasks],
             executors_before=before,
             executors=self.executors(),
+            settings=spark_session.in_force(self._session, self._settings),
         )
 
     def _evaluated(self, job: JobSpec) -> list[chunks.Report]:

@@ -2,7 +2,8 @@
 
 A chunk carries its part of the data set (all parts together are the whole of it, each image once)
 and is asked for a number of images: it classifies its own over and over. Of chunk work `timed` it
-is served for a set time instead: the thread sleeps, so that only Spark's scheduling shows.
+carries nothing and is served for a set time instead: the thread sleeps, so that only Spark's
+scheduling shows.
 """
 
 import itertools
@@ -37,6 +38,7 @@ class Chunk:
     index: int
     first: int
     pixels: bytes
+    """Empty where it is served for a time."""
     images: int
     """To be classified; 0 where it is served for a time."""
     service_s: float | None = None
@@ -60,16 +62,13 @@ def cut(
         service_s: of such a chunk, when it is served for a time instead.
     """
     bounds = [len(images) * index // len(parts) for index in range(len(parts) + 1)]
-    wanted = whole(parts, mean_images) if service_s is None else [0] * len(parts)
+    if service_s is not None:
+        return [Chunk(i, bounds[i], b"", 0, service_s * part) for i, part in enumerate(parts)]
     return [
-        Chunk(
-            index=index,
-            first=bounds[index],
-            pixels=images[bounds[index] : bounds[index + 1]].tobytes(),
-            images=wanted[index],
-            service_s=None if service_s is None else service_s * part,
+        Chunk(index, first, images[first:end].tobytes(), wanted)
+        for index, (first, end, wanted) in enumerate(
+            zip(bounds[:-1], bounds[1:], whole(parts, mean_images), strict=True)
         )
-        for index, part in enumerate(parts)
     ]
 
 
@@ -153,7 +152,9 @@ class Evaluate:
 class WarmUp:
     """What each thread of the application does first: all of them at once, so that none is cold.
 
-    The barrier keeps a Python worker from taking the work of two threads.
+    The barrier keeps a Python worker from taking the work of two threads. Spark ends those that had
+    nothing to do for a minute (PythonWorkerFactory.IDLE_WORKER_TIMEOUT_NS), so that a job of long
+    chunks leaves cold ones behind.
     """
 
     def __init__(self, evaluate: Evaluate, images: npt.NDArray[np.uint8]) -> None:
@@ -165,6 +166,7 @@ class WarmUp:
 
         BarrierTaskContext.get().barrier()
         for _ in numbers:
+            model = self._evaluate.model()
             if len(self._images):
-                self._evaluate.model().predict(self._images.reshape(len(self._images), -1))
+                model.predict(self._images.reshape(len(self._images), -1))
             yield socket.gethostname()

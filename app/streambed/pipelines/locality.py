@@ -22,6 +22,9 @@ What happens, by classes of Spark 4.0.0 (org.apache.spark, module core):
    changed that in 2.2); tasks went to executors in turn from the second one on, which is what the
    study of 2017 shows. `zero_wait: spread` gets that from step 1: tasks without preferred hosts
    are of level NO_PREF, and offered to all executors in turn.
+5. What jobs of one application may differ in: `TaskSetManager`, made anew for each stage, reads the
+   wait from the context's own SparkConf (`getLocalityWait`). The timer is also read by
+   `TaskSchedulerImpl`, the preference by `MapOutputTrackerMaster`, both once, in a context's start.
 """
 
 from dataclasses import dataclass
@@ -33,11 +36,13 @@ SPREAD, PREFER = "spread", "prefer"
 ZERO_WAITS = (SPREAD, PREFER)
 
 
+WAIT = "spark.locality.wait"
+
+
 @dataclass(frozen=True)
 class Locality:
-    """How Spark treats the place of shuffled data; one application has one way."""
+    """How Spark treats the place of shuffled data, as far as one application has one way."""
 
-    wait_s: float
     timer: str
     preferred: bool
     """Whether tasks prefer the node that holds what they read."""
@@ -45,10 +50,14 @@ class Locality:
     def settings(self) -> dict[str, str]:
         """SparkConf entries."""
         return {
-            "spark.locality.wait": f"{round(self.wait_s * 1000)}ms",
             "spark.locality.wait.legacyResetOnTaskLaunch": _word(self.timer == LEGACY),
             "spark.shuffle.reduceLocality.enabled": _word(self.preferred),
         }
+
+
+def wait_setting(wait_s: float) -> dict[str, str]:
+    """The SparkConf entry that each job may have its own of."""
+    return {WAIT: f"{round(wait_s * 1000)}ms"}
 
 
 def _word(value: bool) -> str:

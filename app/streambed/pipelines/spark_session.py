@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,26 +69,18 @@ def _host(executor: Any) -> str:
     return str(executor.hostPort()).rpartition(":")[0] or str(executor.hostPort())
 
 
-def executor_hosts(session: "SparkSession") -> dict[str, str]:
-    """Id → host of every executor that Spark's scheduler has.
+def change(session: "SparkSession", settings: Mapping[str, str]) -> None:
+    """Change settings of an application that runs; of use where Spark reads them each time."""
+    # The configuration of the JVM's own context; what `getConf` gives is a copy.
+    conf = session.sparkContext._conf  # noqa: SLF001 (as above)
+    for name, value in settings.items():
+        conf.set(name, value)
 
-    Raises ServiceError when Spark does not tell where one is.
-    """
-    context = session.sparkContext._jsc.sc()  # noqa: SLF001 (as above)
-    deadline = time.monotonic() + _TELL_TIMEOUT_S
-    while True:
-        ids = context.getExecutorIds()
-        wanted = {str(ids.apply(index)) for index in range(ids.size())}
-        # It learns of them by events, a moment later.
-        told = context.statusStore().executorList(True)
-        found = [told.apply(index) for index in range(told.size())]
-        hosts = {str(e.id()): str(e.hostPort()).rpartition(":")[0] for e in found}
-        if wanted <= hosts.keys():
-            return {name: hosts[name] for name in sorted(wanted)}
-        if time.monotonic() > deadline:
-            missing = ", ".join(sorted(wanted - hosts.keys()))
-            raise ServiceError(f"Spark does not tell where executors {missing} are")
-        time.sleep(0.05)
+
+def in_force(session: "SparkSession", names: Iterable[str]) -> dict[str, str | None]:
+    """Name → value, as the application has it now; None where it was never set."""
+    conf = session.sparkContext._conf  # noqa: SLF001 (as above)
+    return {name: conf.get(name) for name in names}
 
 
 def versions(session: "SparkSession") -> dict[str, str]:

@@ -78,7 +78,7 @@ def _timely(rows: Sequence[Flat]) -> str:
 def _parts(data: ReportData, pipeline: str) -> list[str]:
     if MODE in data.varied:
         return _by_mode(data)
-    gained = scaling.speed_up(data).strip()
+    gained = scaling.speed_up(data).strip() if pipeline == "streaming" else ""
     return ([gained] if gained else []) + _HEADLINES[pipeline](data.ok)
 
 

@@ -120,8 +120,8 @@ def speed_up(data: ReportData) -> str:
 
 
 def _as_fast_as_it_goes(data: ReportData) -> ReportData | None:
-    """The rows in which nobody set the rate."""
-    return _view(data, [row for row in data.rows if row.get(OFFERED) is None])
+    """The rows of streams in which nobody set the rate."""
+    return _view(data, [row for row in data.rows if row.get(OFFERED, 0) is None])
 
 
 def _at_a_constant_rate(data: ReportData) -> ReportData | None:

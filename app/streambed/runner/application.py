@@ -9,14 +9,15 @@ from typing import Any
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.placement import Placement, place
 from streambed.inventory import Node
-from streambed.pipelines.locality import Locality
+from streambed.pipelines.locality import Locality, wait_setting
 from streambed.runner import provenance, services
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.pipeline import Work
 from streambed.runner.program import Event, Program
 
 _START_TIMEOUT_S = 300.0
-_STOP_TIMEOUT_S = 30.0
+_WARM_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Application:
     model: DeployedModel
     cold_start_s: float
 
+    async def warm(self, name: str) -> None:
+        """Let every thread have a Python worker with its model again; `name` is the next job's.
+
+        Raises:
+            CellFailure: an executor is gone, or it took too long.
+        """
+        self.program.command("warm", name=name)
+        await self._answer("warm", name, _WARM_TIMEOUT_S)
+
     async def job(self, spec: dict[str, Any], timeout_s: float) -> Event:
         """Run one job; its `job` event.
 
@@ -37,20 +47,22 @@ class Application:
             CellFailure: it failed, or took too long; then the application is of no more use.
         """
         self.program.command("job", **spec)
+        return await self._answer("job", spec["name"], timeout_s)
+
+    async def _answer(self, kind: str, name: str, timeout_s: float) -> Event:
+        def answer() -> Event | None:
+            last = self.program.last(kind)
+            return last if last is not None and last["name"] == name else None
+
         return await self.program.until_true(
-            lambda: self._job(spec["name"]),
-            what=f"the end of job {spec['name']}",
-            timeout_s=timeout_s,
+            answer, what=f"`{kind}` of {name}", timeout_s=timeout_s
         )
 
-    def _job(self, name: str) -> Event | None:
-        last = self.program.last("job")
-        return last if last is not None and last["name"] == name else None
 
-
-def locality_of(config: BatchConfiguration) -> Locality:
-    """How the cell's application treats the place of data."""
-    return Locality(config.locality_wait_s, config.locality_timer, config.prefer_node)
+def settings_of(config: BatchConfiguration) -> dict[str, str]:
+    """What a cell asks of Spark: the application's part and the job's."""
+    ways = Locality(config.locality_timer, config.prefer_node)
+    return {**wait_setting(config.locality_wait_s), **ways.settings()}
 
 
 def application_spec(
@@ -63,7 +75,6 @@ def application_spec(
         "model": model.spec,
         "reference": model.reference_on_node,
         "dataset": model.dataset_on_node,
-        "locality_wait_s": config.locality_wait_s,
         "locality_timer": config.locality_timer,
         "prefer_node": config.prefer_node,
         "executors": config.workers,
@@ -84,9 +95,8 @@ async def running(work: Work) -> AsyncIterator[Application]:
     placement = place(streaming, work.fleet.inventory)
     model = await deploy(work.fleet, placement, streaming, work.display)
     work.record_facts(provenance.of_model(streaming, model))
-    work.display.stage(f"{config.workers} workers")
-    workers = placement.workers[: config.workers]
-    await services.use_workers(work.fleet, workers)
+    work.display.stage("switching workers")
+    await services.use_workers(work.fleet, placement.workers)
     work.display.stage("starting the application")
     spec = application_spec(config, placement, model, work.cell.warm_up.prime_images)
     began = time.monotonic()
@@ -94,6 +104,6 @@ async def running(work: Work) -> AsyncIterator[Application]:
         ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
         cold_start_s = time.monotonic() - began
         work.record_facts(provenance.of_application(config, ready["effective_conf"]))
-        yield Application(program, ready, workers, model, cold_start_s)
+        yield Application(program, ready, placement.workers, model, cold_start_s)
         program.command("stop")
         await program.end(timeout_s=_STOP_TIMEOUT_S)

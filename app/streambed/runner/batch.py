@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from streambed.gates import Reading, contention, disturbance, effects
+from streambed.gates import Reading, contention, disturbance, effects, quotas
 from streambed.gates import batch as gates
 from streambed.pipelines import assignment, records
 from streambed.results import chunks, spread
@@ -59,15 +59,21 @@ class BatchPipeline:
 
     async def _run_in(self, shared: Application) -> None:
         sessions = self._work.fleet.all()
+        if not self._timed:
+            self._work.display.stage("warming up")
+            await shared.warm(self._work.name)
         self._work.display.stage(f"{self._config.chunks} chunks, {self._config.partitions} tasks")
         lives = await disturbance.read(sessions)
-        before, began = await contention.read(sessions), time.time()
+        # Both readings lie within, so that no node's share is more than it was.
+        began = time.monotonic()
+        before = await contention.read(sessions)
         job = await shared.job(self.job_spec(), self._timeout_s())
-        after, ended = await contention.read(sessions), time.time()
+        after = await contention.read(sessions)
+        took_s = time.monotonic() - began
         lives_after = await disturbance.read(sessions)
-        taken = contention.taken(before, after, ended - began)
-        used = self._cpu_used(before, after)
-        self._work.keep_events(job=job, application=shared.ready, cpu_s=used)
+        taken = contention.taken(before, after, took_s)
+        shares = self._cpu_shares(before, after, took_s)
+        self._work.keep_events(job=job, application=shared.ready, cpu_shares=shares)
         names = {node.bed_address: node.name for node in shared.workers}
         runs = chunk_runs(job, names)
         chunks.write(self._work.directory / chunks.FILE, runs)
@@ -76,13 +82,14 @@ class BatchPipeline:
         self._readings += [
             contention.judge(taken, self._cell.gates.contended_above),
             disturbance.judge(lives, lives_after, *ids, retried_records=0),
+            *quotas.within(shares, self._work.fleet.inventory.nodes, took_s),
         ]
         if self._readings[0].ok:  # every chunk once: figures mean something
             found = spread.measures(runs, job, list(names.values()), classifies=not self._timed)
             self._measures = replace(
                 found,
                 cold_start_s=shared.cold_start_s,
-                cpu_share_max=self._cpu_share_max(used, ended - began),
+                cpu_share_max=max(shares.values(), default=None),
                 steal=taken.steal,
                 cpu_foreign=taken.foreign,
                 cpu_pressure=taken.pressure,
@@ -96,6 +103,7 @@ class BatchPipeline:
             "partitions": config.partitions,
             "assignment": config.assignment,
             "chunk_work": config.chunk_work,
+            "locality_wait_s": config.locality_wait_s,
             "chunks": config.chunks,
             "chunk_images": config.chunk_images,
             "chunk_sizes": config.chunk_sizes,
@@ -108,24 +116,19 @@ class BatchPipeline:
             return _MODEL_TIMEOUT_S
         return _LEAST_TIMEOUT_S + 2 * self._config.chunks * self._config.chunk_time_s
 
-    def _cpu_used(
-        self, before: tuple[contention.CpuTimes, ...], after: tuple[contention.CpuTimes, ...]
+    def _cpu_shares(
+        self,
+        before: tuple[contention.CpuTimes, ...],
+        after: tuple[contention.CpuTimes, ...],
+        took_s: float,
     ) -> dict[str, float]:
-        """Node → CPU time of the job, gates included; only nodes that are not whole machines."""
+        """Node → CPU time over its quota, while the job ran; of nodes with a quota."""
+        nodes = self._work.fleet.inventory.nodes
         return {
-            node.name: late.node_s - early.node_s
-            for node, early, late in zip(
-                self._work.fleet.inventory.nodes, before, after, strict=True
-            )
-            if early.node_s is not None and late.node_s is not None
+            node.name: (late.node_s - early.node_s) / took_s / node.cpus
+            for node, early, late in zip(nodes, before, after, strict=True)
+            if node.cpus is not None and early.node_s is not None and late.node_s is not None
         }
-
-    def _cpu_share_max(self, used: dict[str, float], elapsed_s: float) -> float | None:
-        quotas = {node.name: node.cpus for node in self._work.fleet.inventory.nodes}
-        shares = [
-            cpu_s / elapsed_s / cpus for name, cpu_s in used.items() if (cpus := quotas[name])
-        ]
-        return max(shares, default=None)
 
     def _judge(self, shared: Application, job: Event, runs: list[ChunkRun]) -> None:
         config, cell = self._config, self._cell
@@ -136,18 +139,19 @@ class BatchPipeline:
         expected = assignment.partition_of(
             config.assignment, self._sizes, config.partitions, config.key_seed
         )
-        wanted = {
-            **application.locality_of(config).settings(),
-            "spark.executor.cores": str(config.threads),
-        }
+        executors = job["executors_before"]
         self._readings += [
             gates.partitions_act(config.partitions, job["tasks"]),
             gates.assignment_acts(runs, expected),
-            gates.settings_act(wanted, shared.ready["effective_conf"]),
-            gates.workers_act(
-                job["executors_before"], {node.bed_address: node.name for node in shared.workers}
+            gates.settings_act(application.settings_of(config), job["settings"]),
+            effects.workers_act(
+                [node.bed_address for node in shared.workers],
+                executors,
+                {task["host"] for task in job["tasks"] if task["kind"] == "result"},
+                at_least=1,
             ),
-            gates.threads_act(runs, config.threads),
+            effects.threads_act(config.threads, executors),
+            gates.threads_kept(runs, config.threads),
             gates.hosts_agree(runs),
             gates.nothing_repeated(runs, job["tasks"]),
             gates.images_classified(runs, cell.given_images),

@@ -28,11 +28,7 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            await self.drop()
-        except CellFailure as failure:
-            # The cells are over; what is left behind is swept up before the next ones.
-            warn(f"what the cells shared did not end well: {failure}")
+        await self._end()
 
     def holds(self, what: Hashable) -> bool:
         """Whether it is what is kept now."""
@@ -44,14 +40,21 @@ class Kept:
         """What is kept under this name, entered now when it is not there.
 
         Raises:
-            CellFailure: what was kept before does not end, or this does not start.
+            CellFailure: it does not start.
         """
         if not self.holds(what):
-            await self.drop()
+            await self._end()
             self._value = await self._stack.enter_async_context(enter())
             self._what = what
         value: T = self._value
         return value
+
+    async def _end(self) -> None:
+        try:
+            await self.drop()
+        except CellFailure as failure:
+            # The cells that used it are over, and leaving its context has ended it.
+            warn(f"what cells shared did not end well: {failure}")
 
     async def drop(self, because: BaseException | None = None) -> None:
         """End what is kept, if anything is; `because` of an error it is not asked to end well."""

@@ -30,9 +30,10 @@ def of_effects(seen: Observed, placement: Placement, model_tag: str) -> list[Rea
         ),
         effects.workers_act(
             [node.bed_address for node in placement.workers],
-            config.given_partitions,
             seen.ready["executors"],
             collected["nodes"],
+            # Fewer partitions than workers leave some without a task.
+            at_least=config.given_partitions,
         ),
         effects.threads_act(config.threads, seen.ready["executors"]),
         effects.spark_pages_act(config.spark_pages, seen.effective["spark"]),
@@ -81,7 +82,7 @@ def of_peace(seen: Observed, raw: Path) -> Reading:
     return disturbance.judge(
         before,
         after,
-        {name: each["host"] for name, each in seen.ready["executors"].items()},
-        {name: each["host"] for name, each in seen.stopped["executors"].items()},
+        seen.ready["executors"],
+        seen.stopped["executors"],
         first_results.retried_records(raw / "results.npz"),
     )

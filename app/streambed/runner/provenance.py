@@ -16,6 +16,7 @@ from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import KAFKA_PORT
 from streambed.inventory import Inventory
+from streambed.pipelines.locality import WAIT
 from streambed.results.manifest import Facts
 from streambed.runner.model import DeployedModel
 from streambed.runner.program import Event, Program
@@ -154,11 +155,11 @@ def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Fa
 
 
 def of_application(config: BatchConfiguration, effective: Mapping[str, Any]) -> Facts:
-    """Spark's settings in effect in an application that cells of a batch share."""
-    kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
+    """Spark's settings in effect in an application of a batch, without the wait of each job."""
+    kept = {key: value for key, value in effective.items() if key not in (*_VOLATILE, WAIT)}
     place = "preferred node" if config.prefer_node else "any node"
     name = (
         f"spark, {config.workers} workers of {config.threads} threads, "
-        f"locality wait {config.locality_wait_s:g} s, {config.locality_timer} timer, {place}"
+        f"{config.locality_timer} timer, {place}"
     )
     return Facts(effective={name: kept})

@@ -19,7 +19,7 @@ from streambed.console import err, say, step, warn
 from streambed.errors import StreambedError
 from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.batch import BatchConfiguration
-from streambed.experiment.estimate import cell_s
+from streambed.experiment.estimate import costs_s
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.order import Execution
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
@@ -55,6 +55,8 @@ class Runner:
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
         self._known: dict[Hashable, float] = {}
+        self._expected_s: dict[tuple[str, int], float] = {}
+        """What the plan says that each pending execution takes."""
 
     def run(self) -> bool:
         """Run everything; True when every execution of the run is ok now."""
@@ -62,7 +64,9 @@ class Runner:
         say(f"{len(pending)} of {len(self._writer.executions)} cells to run")
         # One bed after the other: their quotas together would be more than the host has.
         beds = list(dict.fromkeys(execution.cell.bed for execution in pending))
-        with Display(len(pending), sum(cell_s(e.cell) for e in pending)) as display:
+        expected_s = costs_s(pending)
+        self._expected_s = {e.key: cost_s for e, cost_s in zip(pending, expected_s, strict=True)}
+        with Display(len(pending), sum(expected_s)) as display:
             for bed in beds:
                 inventory = inventories.load(bed)
                 bring_up(inventory)
@@ -108,7 +112,7 @@ class Runner:
             self._writer.append(row)
             contended = Flag.CONTENDED in row.flags
             again = contended and not lost and number < _ATTEMPTS_WHEN_CONTENDED
-            display.outcome(_in_words(row), cell_s(execution.cell), again=again)
+            display.outcome(_in_words(row), self._expected_s[execution.key], again=again)
             if not again:
                 return lost
             warn("others took the processors while this cell ran: it is repeated")
