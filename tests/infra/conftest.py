@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from streambed.inventory import Inventory, Node
 _INVENTORY = pytest.StashKey[Inventory]()
 _SOCKETS = pytest.StashKey[str]()
 _HOSTS: dict[tuple[str, str], testinfra.host.Host] = {}
+_CONNECTING = threading.Lock()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,8 +61,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A check for groups that this bed does not have is not one of its checks."""
-    items[:] = [item for item in items if "NOTSET" not in item.name]
+    """A check for groups that this bed does not have is not one of its checks.
+
+    Those that ask nodes themselves come first: meanwhile all nodes are looked at.
+    """
+    found = [item for item in items if "NOTSET" not in item.name]
+    items[:] = sorted(found, key=lambda item: "seen" in getattr(item, "fixturenames", ()))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,6 +85,11 @@ def pytest_runtest_makereport(
 
 
 def _connect(config: pytest.Config, node: Node, user: str) -> testinfra.host.Host:
+    with _CONNECTING:
+        return _connected(config, node, user)
+
+
+def _connected(config: pytest.Config, node: Node, user: str) -> testinfra.host.Host:
     key = (node.name, user)
     if key not in _HOSTS:
         control = f"{config.stash[_SOCKETS]}/{node.name}-{user}"
@@ -108,10 +119,12 @@ def bed(pytestconfig: pytest.Config) -> Inventory:
     return pytestconfig.stash[_INVENTORY]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def survey(pytestconfig: pytest.Config, bed: Inventory) -> Survey:
-    """All nodes, looked at once."""
-    return Survey(bed, lambda node, user: _connect(pytestconfig, node, user))
+    """All nodes, looked at once, from the first check on."""
+    found = Survey(bed, lambda node, user: _connect(pytestconfig, node, user))
+    found.begin()
+    return found
 
 
 @pytest.fixture

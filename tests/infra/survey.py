@@ -1,7 +1,8 @@
 """One look at every node, all nodes at once: what most checks are made on.
 
 A check that asked its node itself would cost an SSH command, and a small node half a second of it:
-minutes for eight nodes, one after the other.
+minutes for eight nodes, one after the other. The few checks that do are made while nodes are looked
+at (conftest.py).
 """
 
 from __future__ import annotations
@@ -39,17 +40,20 @@ class Seen:
 
 @dataclass
 class Survey:
-    """Looks at every node when the first one is asked for."""
+    """Looks at every node."""
 
     bed: Inventory
     connect: Callable[[Node, str], Host]
     _looks: dict[str, Future[Seen]] = field(default_factory=dict)
 
+    def begin(self) -> None:
+        """Start to look; nobody waits."""
+        pool = ThreadPoolExecutor(len(self.bed.nodes))
+        self._looks = {one.name: pool.submit(self._look, one) for one in self.bed.nodes}
+        pool.shutdown(wait=False)
+
     def of(self, node: Node) -> Seen:
         """What a node showed; what went wrong there is raised for that node alone."""
-        if not self._looks:
-            with ThreadPoolExecutor(len(self.bed.nodes)) as pool:
-                self._looks = {one.name: pool.submit(self._look, one) for one in self.bed.nodes}
         return self._looks[node.name].result()
 
     def _look(self, node: Node) -> Seen:

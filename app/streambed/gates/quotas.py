@@ -11,8 +11,8 @@ from streambed.inventory import Node
 from streambed.results.resources import NodeUse
 
 MOST, SLICES_S = 1.02, 0.16
-"""A quota is given out in slices of 0.1 s: a window may catch one more than its share, which is more
-than MOST allows where the window is shorter than 8 s."""
+"""A quota is given out in slices of 0.1 s: a window may catch one more than its share. That is more
+than MOST where the window is shorter than 8 s."""
 
 _SAME = 0.01
 

@@ -58,7 +58,7 @@ def threads(runs: Iterable[ChunkRun]) -> dict[int, int]:
     for run in runs:
         tasks.setdefault((run.node, run.task), []).append(run)
     free_from: dict[str, list[float]] = {}
-    found = {}
+    found: dict[int, int] = {}
     for (node, _), mine in sorted(tasks.items(), key=lambda t: min(r.start_s for r in t[1])):
         begin, end = min(r.start_s for r in mine), max(r.end_s for r in mine)
         lanes = free_from.setdefault(node, [])

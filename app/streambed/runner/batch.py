@@ -49,8 +49,8 @@ class BatchPipeline:
             # Whatever state it is in, the next cell gets a new one.
             await kept.drop(error)
             raise
-        if any(reading.flag == "disturbed" and not reading.ok for reading in self._readings):
-            await kept.drop()
+        if any(not r.ok and r.flag in (None, "disturbed") for r in self._readings):
+            await kept.end()
         return self.partial()
 
     def partial(self) -> Outcome:

@@ -28,7 +28,7 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._end()
+        await self.end()
 
     def holds(self, what: Hashable) -> bool:
         """Whether it is what is kept now."""
@@ -43,13 +43,14 @@ class Kept:
             CellFailure: it does not start.
         """
         if not self.holds(what):
-            await self._end()
+            await self.end()
             self._value = await self._stack.enter_async_context(enter())
             self._what = what
         value: T = self._value
         return value
 
-    async def _end(self) -> None:
+    async def end(self) -> None:
+        """End what is kept, if anything is; that it does not end well is told."""
         try:
             await self.drop()
         except CellFailure as failure:
