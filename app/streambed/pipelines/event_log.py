@@ -139,4 +139,5 @@ class Tail:
             raise ServiceError(f"{self._path}: {error.strerror}") from None
         complete = data[: data.rfind(b"\n") + 1]
         self._read_bytes += len(complete)
-        return complete.decode().splitlines()
+        # Not splitlines: JSON may hold other characters that end a line.
+        return complete.decode().split("\n")[:-1]
