@@ -16,10 +16,10 @@ from streambed.experiment.length import images_at
 from streambed.experiment.placement import Placement
 from streambed.gates import contention, disturbance
 from streambed.gates import goodput as goodputs
-from streambed.gates.reading import failed_reasons
 from streambed.pipelines.spark_conf import EVENTS
 from streambed.results.files import write_text
 from streambed.runner import completion, rates, sampling, shaping, topics, warming
+from streambed.runner.link_check import Link
 from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Work
@@ -214,26 +214,9 @@ class StreamingCell:
         if when == "before":
             await shaping.set_rate(self._fleet, rate)
         state = await shaping.show(self._client)
-        cpu_before, began = await contention.read(self._fleet.all()), time.monotonic()
         # After the cell nothing is set again: what is there now is what the images went through.
-        measured = await goodputs.measure(
-            self._client, self._far_end, rate, state["mtu_bytes"], self._cell.gates.goodput_s
-        )
-        readings = goodputs.judge(
-            measured, rate, state["mtu_bytes"], self._cell.gates.goodput_tolerance, when
-        )
-        if failed_reasons(readings):
-            # Ends that had no processor say nothing about the link: the cell is then repeated. A
-            # host that stops for a part of the time explains a link that is slower by that part.
-            taken = contention.taken(
-                cpu_before, await contention.read(self._fleet.all()), time.monotonic() - began
-            )
-            limit = self._cell.gates.contended_above
-            missing = goodputs.shortfall(measured, rate, state["mtu_bytes"])
-            if missing > self._cell.gates.goodput_tolerance:
-                limit = min(limit, missing)
-            gate = f"cpu_taken_by_others_{when}"
-            readings.append(contention.judge(taken, limit, gate))
+        link = Link(self._fleet, self._client, self._far_end, rate, state["mtu_bytes"])
+        measured, readings = await link.check(self._cell.gates, when)
         self.observed.readings += readings
         if when == "before":
             self.observed.goodput = measured
