@@ -140,3 +140,13 @@ def test_on_whole_machines_only_steal_can_be_told() -> None:
     before = [contention.parse("cpu 0 0 0 0 0 0 0 0\nnone\n")]
     after = [contention.parse("cpu 900 0 0 100 0 0 0 0\nnone\n")]
     assert contention.taken(before, after, 10.0) == contention.Taken(0.0, 0.0, 0.0)
+
+
+def test_the_trigger_is_judged_by_batches_made_while_images_were_sent_and_the_one_that_waited() -> (
+    None
+):
+    queued = [{"cut_at": float(n), "started_at": 5.0 * n, "rows": 9} for n in range(6)]
+    assert trigger.of_sending(queued, 0.5, 3.5) == queued[1:5]
+    at_once = [{"started_at": at, "rows": rows} for at, rows in ((-1, 4), (1, 5), (5, 90), (9, 0))]
+    assert trigger.of_sending(at_once, 0.0, 4.0) == at_once[1:3]
+    assert trigger.of_sending(at_once, 0.0, 6.0) == at_once[1:3]

@@ -12,6 +12,25 @@ from streambed.gates.reading import Reading
 _TOLERANCE = 0.25
 
 
+def of_sending(
+    batches: Sequence[Mapping[str, Any]], first_send_at: float, last_send_at: float
+) -> list[Mapping[str, Any]]:
+    """The `batch` events that the trigger made while images were sent, in the order they ran.
+
+    And the one after them, when it has images: they waited, so it was the trigger that began it.
+    """
+    since = [batch for batch in batches if _made_at(batch) >= first_send_at]
+    made = sum(1 for batch in since if _made_at(batch) <= last_send_at)
+    successor = [batch for batch in since[made : made + 1] if batch["rows"]]
+    return since[:made] + successor
+
+
+def _made_at(batch: Mapping[str, Any]) -> float:
+    """When it was decided what a batch holds, unix seconds: one that queues starts later."""
+    at: float = batch.get("cut_at", batch["started_at"])
+    return at
+
+
 def judge(batches: Sequence[Mapping[str, Any]], trigger_s: float) -> Reading:
     """Judge the `batch` events of a cell, in the order they ran; times in seconds."""
     if batches and all("cut_at" in batch for batch in batches):

@@ -89,11 +89,9 @@ class StreamingPipeline:
         readings += accounting.judge(
             produced["sent"], produced["acked"], seen.collected, cell.gates.min_accuracy
         )
-        sending = [
-            batch
-            for batch in seen.batches
-            if produced["first_send_at"] <= batch["started_at"] <= produced["last_send_at"]
-        ]
+        sending = trigger.of_sending(
+            seen.batches, produced["first_send_at"], produced["last_send_at"]
+        )
         readings.append(trigger.judge(sending, self._config.trigger_s))
         readings.append(
             driver.headroom(unshaped_rate_per_s, send_rate_per_s, cell.gates.driver_headroom)
