@@ -4,6 +4,7 @@
 # isort: off
 import streambed.report.streaming
 import streambed.report.study_a
+import streambed.report.modes
 import streambed.report.compression
 import streambed.report.scaling
 import streambed.report.latency

@@ -78,8 +78,9 @@ def _x_axis(data: ReportData, points: Sequence[Point]) -> Any:
     if data.x is None:
         return alt.X("x:N", title=None, axis=alt.Axis(labels=False, ticks=False))
     if not data.is_quantitative(data.x):
-        names = list(dict.fromkeys(point.x for point in points))
-        axis = alt.Axis(labelAngle=0)
+        names = list(dict.fromkeys(data.show(data.x, point.x) for point in points))
+        # Names of factors and levels are long.
+        axis = alt.Axis(labelAngle=0, labelExpr="split(datum.label, '_')")
         return alt.X("x:N", title=data.label(data.x), sort=names, axis=axis)
     levels = sorted({float(point.x) for point in points})
     few = 0 < len(levels) <= 12
@@ -105,10 +106,13 @@ def _values(
     def name_of(series: Any) -> str | None:
         return None if data.series is None else data.show(data.series, series)
 
+    def place_of(x: Any) -> Any:
+        return x if data.x is None or data.is_quantitative(data.x) else data.show(data.x, x)
+
     values: list[dict[str, Any]] = [
         {
             "kind": MEASURED,
-            "x": point.x,
+            "x": place_of(point.x),
             "y": point.median,
             "series": name_of(point.series),
             "panel": point.panel,

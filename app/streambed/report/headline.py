@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from streambed.report import ablation, scaling, spread
+from streambed.report import ablation, modes, scaling, spread
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
@@ -84,7 +84,7 @@ def _parts(data: ReportData, pipeline: str) -> list[str]:
 
 def _by_mode(data: ReportData) -> list[str]:
     """Modes are compared: what each gives, and what limits it."""
-    texts = []
+    texts = [text] if (text := modes.apart(data)) else []
     for found in findings(data):
         rows = [row for row in data.ok if row.get(MODE) == found.name]
         rates = _range(_values(rows, "image_rate_per_s"), ",.0f")

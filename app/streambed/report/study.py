@@ -4,6 +4,7 @@ from streambed.report.data import ReportData
 
 BANDWIDTH, TRIGGER, MODE = "bandwidth_mbit_per_s", "trigger_s", "mode"
 WORKERS = "workers"
+SWAP = "swap"
 
 
 def is_study_a(data: ReportData) -> bool:
@@ -12,6 +13,11 @@ def is_study_a(data: ReportData) -> bool:
         return False
     manifest = data.runs[0].manifest
     return manifest.study == "A" and set(manifest.factors) == {BANDWIDTH, TRIGGER, MODE}
+
+
+def swaps_factors(data: ReportData) -> bool:
+    """Whether these are modes with a factor swapped: what makes them differ is the question."""
+    return SWAP in data.varied and MODE in data.varied
 
 
 def varies_workers(data: ReportData) -> bool:
