@@ -13,6 +13,7 @@ from tests.system.tools import Bed, line_with, rows, start, streambed
 
 from streambed.results import histogram, resources
 from streambed.results.run import newest, open_run
+from streambed.results.search import RESOLUTION
 
 QUICK = ("--set", "bandwidth=20 Mbit/s", "--set", "trigger=1 s")
 
@@ -227,14 +228,18 @@ def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_p
     cell = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
     streambed(*command, *cell, "--set", "sustainable_share=50 %")
     (row,) = rows(tmp_path, "small")
-    # 10 Mbit/s is nothing to the pipeline: the link is the limit, and the row says so.
-    assert row["sustainable_rate_per_s"] == pytest.approx(1509, rel=0.06)
-    assert "link is the limit" in row["gates"]["search_bounded_by_pipeline"]["expected"]
+    # 10 Mbit/s is nothing to the pipeline: it is the link that sets the limit, or a host that takes
+    # part of the time away from it.
+    assert 0.85 * 1509 < row["sustainable_rate_per_s"] < 1.02 * 1509
     assert row["send_rate_per_s"] == pytest.approx(row["sustainable_rate_per_s"] / 2, rel=0.02)
     evidence = json.loads(
         (newest("small", tmp_path).raw_directory(row) / "search.json").read_text()
     )
     assert len(evidence["probes"]) == row["search_steps"]
+    ceiling = evidence["ceiling"]["rate_per_s"]
+    reached = row["sustainable_rate_per_s"] * (1 + RESOLUTION) >= ceiling
+    said = row["gates"]["search_bounded_by_pipeline"]["expected"]
+    assert ("link is the limit" in said) == reached
 
 
 def test_an_interrupted_run_is_a_row_and_leaves_the_bed_usable(bed: Bed, tmp_path: Path) -> None:

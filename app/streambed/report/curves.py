@@ -48,7 +48,9 @@ def curves(
     """
     panels = list(dict.fromkeys(point.panel for point in points))
     values = _values(data, points, guides, published, panels)
-    names = [name for name in dict.fromkeys(v["series"] for v in values) if name is not None]
+    ordered = _shown(data, data.series, [point.series for point in points])
+    drawn = [value["series"] for value in values if value["series"] is not None]
+    names = list(dict.fromkeys([*ordered, *drawn]))
     for value in values:
         value["rank"] = names.index(value["series"]) if value["series"] in names else 0
     x = _x_axis(data, points)
@@ -74,11 +76,19 @@ def curves(
     return theme.apply(chart)
 
 
+def _shown(data: ReportData, field: str | None, levels: Sequence[Any]) -> list[str]:
+    """The names of levels, in their order, whichever panel or curve has them first."""
+    if field is None:
+        return []
+    found = sorted(dict.fromkeys(levels), key=lambda level: data.position(field, level))
+    return [data.show(field, level) for level in found]
+
+
 def _x_axis(data: ReportData, points: Sequence[Point]) -> Any:
     if data.x is None:
         return alt.X("x:N", title=None, axis=alt.Axis(labels=False, ticks=False))
     if not data.is_quantitative(data.x):
-        names = list(dict.fromkeys(data.show(data.x, point.x) for point in points))
+        names = _shown(data, data.x, [point.x for point in points])
         # Names of factors and levels are long.
         axis = alt.Axis(labelAngle=0, labelExpr="split(datum.label, '_')")
         return alt.X("x:N", title=data.label(data.x), sort=names, axis=axis)

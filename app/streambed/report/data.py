@@ -171,7 +171,7 @@ class ReportData:
             for field in self.varied
         }
 
-    def _position(self, field: str | None, level: Any) -> tuple[float, int]:
+    def position(self, field: str | None, level: Any) -> tuple[float, int]:
         """Sorts levels: numbers by size, words as written in the file."""
         if isinstance(level, int | float):
             return float(level), 0
@@ -186,7 +186,7 @@ class ReportData:
             value = value_of(row)
             x = row.get(self.x) if self.x else "all"
             panels.setdefault(
-                self.panel_of(row), tuple(self._position(f, row.get(f)) for f in self.panels)
+                self.panel_of(row), tuple(self.position(f, row.get(f)) for f in self.panels)
             )
             if value is None or (x is None and self.is_quantitative(self.x)):
                 continue  # an unshaped cell has no place along the axis; the table has it
@@ -201,8 +201,8 @@ class ReportData:
             points,
             key=lambda point: (
                 panels[point.panel],
-                self._position(self.series, point.series),
-                self._position(self.x, point.x),
+                self.position(self.series, point.series),
+                self.position(self.x, point.x),
             ),
         )
 
