@@ -1,12 +1,12 @@
 """Why one mode is faster than the other: each mode with one factor as the other has it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from streambed.report import words
 from streambed.report.curves import curves
 from streambed.report.data import ReportData
 from streambed.report.figure import Drawing, figure
-from streambed.report.statistics import estimate
 from streambed.report.streaming import RATE, draw_image_rate, draw_micro_batch_time
 from streambed.report.study import MODE, SWAP, swaps_factors
 from streambed.results.row import Flat
@@ -17,9 +17,10 @@ OF_OWN = "image_rate_over_own"
 @figure("modes-causes", "What each factor of a mode is worth", "streaming")
 def causes(data: ReportData) -> Drawing | None:
     """Image rate with one factor swapped over the mode's own, one curve per mode."""
+    if not swaps_factors(data):
+        return None
     own = own_rates(data.ok)
-    swapped = [row for row in data.rows if row[SWAP] is not None] if swaps_factors(data) else []
-    seen = data.view(swapped, x=SWAP, series=MODE)
+    seen = _by_factor(data, (row for row in data.rows if row[SWAP] is not None))
 
     def over_own(row: Flat) -> float | None:
         rate, mode = row.get(RATE), row[MODE]
@@ -28,12 +29,17 @@ def causes(data: ReportData) -> Drawing | None:
     points = seen.points(over_own)
     if not points:
         return None
+    said = (
+        (
+            "Image rate of a mode that has one factor as the other mode has it, as a multiple of "
+            f"the mode's own, {words.over(seen)}."
+        ),
+        apart(data),
+        words.spread(points),
+    )
     return Drawing(
         chart=curves(seen, points, "image rate / the mode's own"),
-        caption=(
-            "Image rate of a mode that has one factor as the other mode has it, as a multiple of "
-            f"the mode's own, {words.over(seen)}. {apart(data)} {words.spread(points)}"
-        ).replace("  ", " "),
+        caption=" ".join(text for text in said if text),
         alternative=words.in_words(seen, points, "times the mode's own rate"),
         table=words.table(seen, points, OF_OWN),
     )
@@ -42,17 +48,21 @@ def causes(data: ReportData) -> Drawing | None:
 @figure("modes-image-rate", "Images classified per second", "streaming")
 def image_rate(data: ReportData) -> Drawing | None:
     """The same in images per second, the modes themselves first."""
-    return draw_image_rate(_by_factor(data)) if swaps_factors(data) else None
+    if not swaps_factors(data):
+        return None
+    return draw_image_rate(_by_factor(data, data.rows))
 
 
 @figure("modes-micro-batch-time", "Processing time of a micro-batch", "streaming")
 def micro_batch_time(data: ReportData) -> Drawing | None:
     """Of the same cells."""
-    return draw_micro_batch_time(_by_factor(data)) if swaps_factors(data) else None
+    if not swaps_factors(data):
+        return None
+    return draw_micro_batch_time(_by_factor(data, data.rows))
 
 
-def _by_factor(data: ReportData) -> ReportData:
-    return data.view(data.rows, x=SWAP, series=MODE)
+def _by_factor(data: ReportData, rows: Iterable[Flat]) -> ReportData:
+    return data.view(rows, x=SWAP, series=MODE)
 
 
 def own_rates(rows: Sequence[Flat]) -> dict[str, float]:
@@ -61,8 +71,7 @@ def own_rates(rows: Sequence[Flat]) -> dict[str, float]:
     for row in rows:
         if row.get(SWAP) is None and row.get(RATE) is not None:
             found.setdefault(row[MODE], []).append(float(row[RATE]))
-    medians = {mode: estimate(rates) for mode, rates in found.items()}
-    return {mode: rate.median for mode, rate in medians.items() if rate is not None}
+    return {mode: median(rates) for mode, rates in found.items()}
 
 
 def apart(data: ReportData) -> str:
