@@ -81,6 +81,7 @@ def make(
     options: tuple[str, ...] = (),
     facts: Facts | None = None,
     measured: Measured | None = None,
+    refused: Callable[[Execution], str | None] = lambda _: None,
 ) -> Run:
     """A run in which every cell was tried.
 
@@ -93,6 +94,7 @@ def make(
         options: as after `--set`.
         facts: what the runner found out.
         measured: the figures of an execution; by default believable ones.
+        refused: why an execution failed at a gate, with its figures; None: it did not.
     """
     loaded = load(experiment, Overrides(set=options, repeats=repeats))
     figures = measured or (lambda execution: believable(execution, slower))
@@ -102,16 +104,17 @@ def make(
         for number, execution in enumerate(store.executions):
             attempt = store.begin(execution)
             bad = number < failed
+            reason = "goodput <up>: 9.1 Mbit/s" if bad else refused(execution)
             rows.append(
                 Row(
                     cell=execution.cell,
                     repeat=execution.repeat,
                     attempt=attempt.number,
-                    status="failed" if bad else "ok",
+                    status="failed" if reason else "ok",
                     started_at=attempt.started_at,
                     ended_at=attempt.started_at + 30,
                     measures=None if bad else figures(execution),
-                    reason="goodput <up>: 9.1 Mbit/s" if bad else None,
+                    reason=reason,
                     flags=frozenset({Flag.CONTENDED})
                     if failed and number == failed
                     else frozenset(),

@@ -13,7 +13,7 @@ from pathlib import Path
 from streambed import paths
 from streambed.console import err
 
-_SHELL = ("streambed", ".ci/run")
+_SHELL = ("streambed", ".ci/run", "app/streambed/beds/docker_cli/docker")
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def _report(outcome: Outcome) -> None:
         err.out(outcome.output.rstrip(), highlight=False)
 
 
-def run(*, quick: bool) -> Tally:
-    """Run the checks; `quick` leaves out what needs a bed."""
+def run(*, quick: bool = False, everything: bool = False) -> Tally:
+    """Run the checks; `quick` leaves out what needs a bed, only `everything` has the long ones."""
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         # The slow ones first; two cores share them.
@@ -144,7 +144,9 @@ def run(*, quick: bool) -> Tally:
             _report(outcomes[-1])
     if not quick:
         # `--durations` shows where the minutes go; the output is shown as it comes.
-        outcome = _pytest("system tests", "tests/system", "-v", "--durations=15", show=True)
+        which = () if everything else ("-m", "not long")
+        options = ("-v", "--durations=15", *which)
+        outcome = _pytest("system tests", "tests/system", *options, show=True)
         outcomes.append(outcome)
         _report(outcome)
     return Tally(sum(o.passed for o in outcomes), sum(o.failed for o in outcomes))

@@ -252,9 +252,11 @@ def _read_config() -> Link:
         raise LinkError(f"{CONFIG} is missing: this node has no link to shape") from None
     except (ValueError, KeyError, TypeError) as error:
         raise LinkError(f"{CONFIG} is damaged: {error!r}") from None
-    if not Path("/sys/class/net", link.interface).exists():
-        raise LinkError(f"{CONFIG}: there is no interface {link.interface!r} on this node")
     return link
+
+
+def _is_there(interface: str) -> bool:
+    return Path("/sys/class/net", interface).exists()
 
 
 def _read_state() -> dict[str, Any]:
@@ -285,8 +287,27 @@ def _offloads(interface: str) -> dict[str, str]:
     }
 
 
+def _refuse_foreign(link: Link) -> None:
+    """Refuse what somebody else gave the interface; our own is what the state file tells of."""
+    if STATE.exists():
+        return
+    shown = json.loads(_run(("tc", "-json", "qdisc", "show", "dev", link.interface)) or "[]")
+    # The kernel's own disciplines have the handle 0.
+    foreign = [f"{each['kind']} {each['handle']}" for each in shown if each["handle"] != "0:"]
+    if foreign:
+        raise LinkError(
+            f"{link.interface} has a queueing discipline of somebody else: {', '.join(foreign)}"
+        )
+
+
 def clear(link: Link) -> None:
-    """Take the shaping away and put the interface's offloads back."""
+    """Take the shaping away and put the interface's offloads back.
+
+    Of an interface that is gone, the shaping and the offloads are gone with it.
+    """
+    there = _is_there(link.interface)
+    if there:
+        _refuse_foreign(link)
     for command in clear_commands(link):
         with contextlib.suppress(LinkError):  # nothing there is what `clear` wants
             _run(command)
@@ -295,7 +316,7 @@ def clear(link: Link) -> None:
         raise LinkError(f"{link.interface} is still shaped after `clear`: {json.dumps(left)}")
     before = _read_state().get("offloads_before", {})
     words = [word for name, value in before.items() for word in (name, value)]
-    if words:
+    if words and there:
         _run(("ethtool", "-K", link.interface, *words))
     STATE.unlink(missing_ok=True)
 
@@ -310,6 +331,10 @@ def apply(link: Link, rate_bit_per_s: int) -> None:
     clear(link)
     before = _offloads(link.interface)
     _write_state({"rate_bit_per_s": rate_bit_per_s, "offloads_before": before})
+    if not Path("/sys/module/ifb").exists():
+        with contextlib.suppress(LinkError):  # a container cannot, nor has to
+            # Loaded by the kernel itself, it brings two devices that nobody wants.
+            _run(("modprobe", "-q", "ifb", "numifbs=0"))
     try:
         for command in set_commands(link, rate_bit_per_s, int(_sys_net(link.interface, "mtu"))):
             _run(command)
@@ -319,7 +344,7 @@ def apply(link: Link, rate_bit_per_s: int) -> None:
 
 
 def _htb_class(device: str) -> dict[str, int] | None:
-    if not Path("/sys/class/net", device).exists():
+    if not _is_there(device):
         return None
     text = _run(("tc", "-s", "-r", "class", "show", "dev", device))
     match = re.search(
@@ -350,8 +375,10 @@ def _tc_rate(text: str) -> int:
 
 def show(link: Link) -> dict[str, Any]:
     """What the kernel does now: the class of each direction with its counters, or null."""
+    speed = _sys_net(link.interface, "speed")
     return {
         "interface": link.interface,
+        "speed_mbit_per_s": int(speed) if speed.isdigit() else None,
         "mtu_bytes": int(_sys_net(link.interface, "mtu") or 0),
         "peers": list(link.peers),
         "up": _htb_class(link.interface),
@@ -400,6 +427,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         link = _read_config()
+        if options.command != "clear" and not _is_there(link.interface):
+            raise LinkError(f"{CONFIG}: there is no interface {link.interface!r} on this node")
         if options.command == "show":
             _say(link, as_json=options.json)
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 import threading
@@ -13,9 +14,11 @@ import testinfra
 import testinfra.host
 import yaml
 from tests.infra.nodes import ROOT, Service, services
+from tests.infra.rights import SudoBackend
 from tests.infra.survey import Seen, Survey
 
 from streambed import inventory as inventories
+from streambed.beds import ssh
 from streambed.inventory import Inventory, Node
 
 _INVENTORY = pytest.StashKey[Inventory]()
@@ -30,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "on(*groups): run once for each node of these groups")
+    config.addinivalue_line("markers", "sealed: only where nothing but Streambed runs on a node")
     config.stash[_INVENTORY] = inventories.load(config.getoption("--inventory"))
     # Short: the name of a Unix socket is limited to 108 bytes.
     config.stash[_SOCKETS] = tempfile.mkdtemp(prefix="sb-", dir="/tmp")
@@ -60,12 +64,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("node", nodes, ids=[node.name for node in nodes])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A check for groups that this bed does not have is not one of its checks.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A check for groups or beds that this bed is not is not one of its checks.
 
     Those that ask nodes themselves come first: meanwhile all nodes are looked at.
     """
-    found = [item for item in items if "NOTSET" not in item.name]
+    sealed = config.stash[_INVENTORY].in_containers
+    found = [
+        item
+        for item in items
+        if "NOTSET" not in item.name and (sealed or item.get_closest_marker("sealed") is None)
+    ]
     items[:] = sorted(found, key=lambda item: "seen" in getattr(item, "fixturenames", ()))
 
 
@@ -98,18 +107,27 @@ def _connected(config: pytest.Config, node: Node, user: str) -> testinfra.host.H
             f"-o ControlPath={control}",
             "-o ControlPersist=60",
             "-o BatchMode=yes",
-            "-o IdentitiesOnly=yes",
         ]
+        if node.key_file:
+            options.append("-o IdentitiesOnly=yes")
         if node.known_hosts:
             options.append(f"-o UserKnownHostsFile={node.known_hosts}")
         if node.proxy_jump:
             options.append(f"-J {node.proxy_jump}")
-        _HOSTS[key] = testinfra.get_host(
-            f"ssh://{user}@{node.address}:{node.port}",
-            ssh_identity_file=str(node.key_file) if node.key_file else None,
-            ssh_extra_args=" ".join(options),
-            controlpersist=0,
-        )
+        if node.proxy_command:
+            options.append(f"-o {shlex.quote(f'ProxyCommand={node.proxy_command}')}")
+        where = f"{user}@{node.address}:{node.port}"
+        how = {
+            "ssh_identity_file": str(node.key_file) if node.key_file else None,
+            "ssh_extra_args": " ".join(options),
+            "controlpersist": 0,
+        }
+        if user == node.user != "root":
+            backend = SudoBackend(where, password=ssh.become_password(node), **how)
+            _HOSTS[key] = testinfra.host.Host(backend)
+            backend.set_host(_HOSTS[key])
+        else:
+            _HOSTS[key] = testinfra.get_host(f"ssh://{where}", **how)
         _HOSTS[key].backend.control_path = control
     return _HOSTS[key]
 
@@ -135,7 +153,7 @@ def seen(survey: Survey, node: Node) -> Seen:
 
 @pytest.fixture
 def host(pytestconfig: pytest.Config, node: Node) -> testinfra.host.Host:
-    """The node, as the inventory's user (root, or with sudo)."""
+    """The node, as root: the inventory's user, or with sudo."""
     return _connect(pytestconfig, node, node.user)
 
 

@@ -1,7 +1,8 @@
 """Runs on a node, as root: everything that several checks of the node look at, in one go.
 
 An SSH command costs a small node more than what it asks; so this asks all of it at once. Argument:
-a JSON object, `services` (unit, user, writable), `tried` (address and port pairs), `broker` and
+a JSON object, `services` (unit, user, writable), `one_shots` (unit → where it may write, or null),
+`standby` (units that are there and do not run), `tried` (address and port pairs), `broker` and
 `master` (what to ask of them, or null). Prints one JSON object. Standard library only.
 """
 
@@ -10,14 +11,24 @@ from __future__ import annotations
 import grp
 import json
 import pwd
+import re
 import socket
+import stat
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 SANDBOXED = ("/etc", "/usr/local", "/opt/streambed", "/var/lib/streambed")
+SECRETS = (
+    *("/etc/kafka/node.pem", "/etc/kafka/jaas.conf", "/etc/kafka/client.properties"),
+    *("/etc/kafka/first-users", "/etc/spark/secret.env", "/etc/spark/kafka.jaas"),
+    *("/etc/streambed/spark.conf", "/etc/streambed/kafka/*"),
+)
+EVENTS = Path("/var/lib/spark/events")
+SSHD_CLIENT = "user=streambed,host=controller,addr=192.0.2.1"
 VENV = "/opt/streambed/venv/bin/python"
 PACKAGES = (
     "import json, importlib.metadata as m; "
@@ -55,6 +66,45 @@ def answers(address: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def reached(tried: list[list[Any]]) -> list[list[Any]]:
+    """Those that answer; all are asked at once, since what is dropped takes its time."""
+    with ThreadPoolExecutor(len(tried)) as pool:
+        open_ = pool.map(lambda pair: answers(*pair), tried)
+        return [pair for pair, answered in zip(tried, open_, strict=True) if answered]
+
+
+def exposures(units: list[str]) -> dict[str, float | None]:
+    """Unit → how systemd rates its sandbox: 0 nothing is exposed, 10 everything."""
+    if not units:
+        return {}
+    said = output("systemd-analyze", "security", "--no-pager", *units)
+    rated = dict(re.findall(r"exposure level for (\S+): ([0-9.]+)", said))
+    return {unit: float(rated[unit]) if unit in rated else None for unit in units}
+
+
+def one_shot(unit: str, writable: str | None) -> list[str]:
+    """What another command fails to write in the sandbox of a unit that has ended, in its words."""
+    section = (text(f"/etc/systemd/system/{unit}") or "").partition("[Service]")[2]
+    lines = [line for line in section.partition("\n[")[0].splitlines() if "=" in line]
+    own = ("Type=", "RemainAfterExit=", "Exec", "#")
+    properties = [word for line in lines if not line.startswith(own) for word in ("-p", line)]
+    inside = ("systemd-run", "--quiet", "--wait", "--collect", "--pipe", *properties)
+    wanted = ["/etc", "/usr/local", *([] if writable is None else [writable])]
+    script = 'for to in "$@"; do touch "$to/.probe" && rm "$to/.probe"; done; true'
+    return run(*inside, "sh", "-c", script, "sh", *wanted).stderr.splitlines()
+
+
+def secrets() -> dict[str, str]:
+    """Path → owner and rights of every file that holds a key or a password."""
+    found = {}
+    for pattern in SECRETS:
+        for path in Path("/").glob(pattern.lstrip("/")):
+            status = path.stat()
+            owner, group = pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
+            found[str(path)] = f"{owner} {group} {stat.S_IMODE(status.st_mode):04o}"
+    return found
 
 
 def units(names: list[str]) -> dict[str, dict[str, str]]:
@@ -146,14 +196,24 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "listening": listening(),
         "datagram": output("ss", "-Hlun"),
-        "reached": [pair for pair in request["tried"] if answers(*pair)],
+        "reached": reached(request["tried"]),
+        "firewall": output("nft", "list", "table", "inet", "streambed"),
+        "plaintext": run("/usr/local/sbin/streambed-plaintext", "status").stdout.strip(),
+        "exposures": exposures(
+            [*(each["unit"] for each in wanted), *request["one_shots"], *request["standby"]]
+        ),
+        "one_shots": {unit: one_shot(unit, to) for unit, to in request["one_shots"].items()},
+        "secrets": secrets(),
+        "events": [f"{path} {stat.S_IMODE(path.stat().st_mode):04o}" for path in EVENTS.glob("*")],
+        "events_directory": stat.S_IMODE(EVENTS.stat().st_mode) if EVENTS.is_dir() else None,
         "failed_units": output("systemctl", "list-units", "--failed", "--plain", "--no-legend"),
         "units": states,
         "services": {
             each["unit"]: service(**each, pid=states[each["unit"]]["MainPID"]) for each in wanted
         },
         "users": {name: user(name) for name in ("kafka", "spark", "streambed")},
-        "java": run("java", "-XX:TieredStopAtLevel=1", "-version").stderr,
+        # Without performance data, whose directory in /tmp would outlive a teardown.
+        "java": run("java", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-version").stderr,
         "packages": json.loads(output(VENV, "-I", "-c", PACKAGES) or "null"),
         "archives_on_path": output(
             "env", *(f"{k}={v}" for k, v in jars.items()), VENV, "-c", PATHS
@@ -169,8 +229,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         ],
         "link": text("/etc/streambed/link.json"),
         "sudo": output("sudo", "-l", "-U", "streambed"),
-        "sshd": output("/usr/sbin/sshd", "-T").splitlines(),
-        "broker": run("/usr/local/lib/streambed/kafka-ready", "--timeout", "10").stdout
+        "sshd": output("/usr/sbin/sshd", "-T", "-C", SSHD_CLIENT).splitlines(),
+        "broker": run("/usr/local/lib/streambed/kafka-ready", "--cluster", "--timeout", "10").stdout
+        if request["broker"]
+        else None,
+        "broker_differs": run("/usr/local/lib/streambed/kafka-started", "differs").stdout
         if request["broker"]
         else None,
         "master": master_state(request["master"]) if request["master"] else None,

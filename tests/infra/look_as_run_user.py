@@ -15,6 +15,10 @@ from typing import Any
 
 OWN = ("models", "datasets", "runs")
 OTHERS = ("/opt/streambed/app", "/opt/streambed/venv", "/etc/streambed", "/usr/local/sbin")
+OTHERS_SECRETS = (
+    *("/etc/kafka/client.properties", "/etc/kafka/node.pem", "/etc/kafka/jaas.conf"),
+    *("/etc/spark/secret.env", "/etc/spark/kafka.jaas"),
+)
 HELPER = ("sudo", "-n", "/usr/local/sbin/streambed-service")
 
 
@@ -32,6 +36,14 @@ def writable(directory: str) -> bool:
     return True
 
 
+def readable(path: str) -> bool:
+    try:
+        Path(path).read_bytes()
+    except OSError:
+        return False
+    return True
+
+
 def refused(*arguments: str) -> list[Any]:
     done = run(*HELPER, *arguments)
     return [done.returncode, "streambed-service:" in done.stderr]
@@ -43,11 +55,13 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         "home": str(Path.cwd()),
         "writes": [name for name in OWN if writable(f"/var/lib/streambed/{name}")],
         "writes_elsewhere": [path for path in OTHERS if writable(path)],
+        "reads": [path for path in OTHERS_SECRETS if readable(path)],
         "root_command": run("sudo", "-n", "/usr/bin/true").returncode,
         "helper_without_arguments": run(*HELPER).returncode,
         "helper_refuses": [
             refused("stop", "ssh"),
             refused("restart", "kafka"),
+            refused("kill", "ssh"),
             refused("stop", "../x"),
         ],
         "helper_status": {

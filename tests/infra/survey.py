@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
-from tests.infra.nodes import services, switchable
+from tests.infra.nodes import ONE_SHOTS, services, switchable
 
 from streambed.inventory import Inventory, Node
 
-TRIED_PORTS = (9092, 9093, 7077, 7078, 8080)
-"""Every node tries these of every node."""
+TRIED_PORTS = (5201, 7001, 7003, 7077, 7078, 8080, 8081, 9092, 9093, 9095, 18080)
+"""Every node tries these of every node, and so does the controller."""
 
 _FOLDER = Path(__file__).parent
 
@@ -67,23 +67,29 @@ class Survey:
                 {"unit": each.unit, "name": each.user, "writable": each.writable}
                 for each in services(node)
             ],
+            "one_shots": {
+                unit: writable
+                for unit, writable in ONE_SHOTS.items()
+                if unit != "streambed-link.service" or "clients" in node.groups
+            },
             "tried": [(other.bed_address, p) for other in self.bed.nodes for p in TRIED_PORTS],
+            # Placed, and started by the cells that use it.
+            "standby": ["kafka.service"] if "kafka_standby" in node.groups else [],
             "broker": "kafka_brokers" in node.groups,
             "master": f"http://{node.bed_address}:8080/json/"
             if "spark_master" in node.groups
             else None,
         }
-        rights = "" if node.user == "root" else "sudo -n "
         return Seen(
-            root=_ask(host, rights, "look.py", request),
-            run_user=_ask(run_user, "", "look_as_run_user.py", {"units": switchable(node)}),
+            root=_ask(host, "look.py", request),
+            run_user=_ask(run_user, "look_as_run_user.py", {"units": switchable(node)}),
             clock=clock,
         )
 
 
-def _ask(host: Host, rights: str, program: str, request: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(host: Host, program: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Run a program of this folder on a node."""
     code = (_FOLDER / program).read_text()
-    said = host.check_output(f"{rights}python3 -IS -c %s %s", code, json.dumps(request))
+    said = host.check_output("python3 -IS -c %s %s", code, json.dumps(request))
     found: dict[str, Any] = json.loads(said)
     return found

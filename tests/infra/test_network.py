@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from testinfra.host import Host
-from tests.infra.nodes import KAFKA, SSH_PORT, cluster, ports
+from tests.infra.nodes import BROKER_PORT, SSH_PORT, cluster, may_reach, ports
 from tests.infra.survey import TRIED_PORTS, Seen
 
 from streambed.inventory import Inventory, Node
@@ -17,30 +19,70 @@ RATE_BIT_PER_S = 10_000_000
 HELPER = "sudo -n /usr/local/sbin/streambed-link"
 
 
-def test_listens_on_the_beds_address_only(seen: Seen, node: Node) -> None:
-    found = {(address, port) for address, port in seen.root["listening"] if port != SSH_PORT}
+def own_ports(node: Node, bed: Inventory) -> set[int]:
+    """Ports that are tried of a node; of one that others use too, those of our services."""
+    return set(TRIED_PORTS) if bed.in_containers else ports(node)
+
+
+def test_listens_on_the_beds_address_only(seen: Seen, node: Node, bed: Inventory) -> None:
+    """On a machine that is not ours alone, others' ports are others' business."""
+    found = {
+        (address, port)
+        for address, port in seen.root["listening"]
+        if (port != SSH_PORT if bed.in_containers else port in ports(node))
+    }
     assert found == {(node.bed_address, port) for port in ports(node)}
 
 
+@pytest.mark.sealed
 def test_no_datagram_socket(seen: Seen) -> None:
     assert seen.root["datagram"] == ""
 
 
-def test_reaches_what_runs_and_nothing_else(seen: Seen, bed: Inventory) -> None:
-    """Every node tries every service port of every node; those of services that run answer."""
-    running = {(other.bed_address, port) for other in bed.nodes for port in ports(other)}
+def test_reaches_what_it_may_and_nothing_else(seen: Seen, node: Node, bed: Inventory) -> None:
+    """Every node tries every service port of every node; those that it needs answer."""
+    wanted = {(other.bed_address, port) for other in bed.nodes for port in may_reach(node, other)}
     answered = {(address, port) for address, port in seen.root["reached"]}
-    assert answered == {(address, port) for address, port in running if port in TRIED_PORTS}
+    theirs = {(other.bed_address, port) for other in bed.nodes for port in own_ports(other, bed)}
+    assert answered & theirs == wanted
+
+
+def test_the_controller_gets_in_by_ssh_alone(bed: Inventory) -> None:
+    """It is on no list but that of management; what it may not is dropped in silence."""
+    tried = [(node, port) for node in bed.nodes for port in own_ports(node, bed)]
+
+    def answers(pair: tuple[Node, int]) -> bool:
+        try:
+            socket.create_connection((pair[0].bed_address, pair[1]), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(tried)) as pool:
+        found = [pair for pair, there in zip(tried, pool.map(answers, tried), strict=True) if there]
+    assert [(node.name, port) for node, port in found] == []
+
+
+@pytest.mark.sealed
+def test_both_ways_are_closed_by_default(seen: Seen) -> None:
+    assert seen.root["firewall"].count("policy drop") == 2
+
+
+def test_the_way_without_encryption_is_closed(seen: Seen, node: Node) -> None:
+    has_broker = node.groups & {"kafka_brokers", "kafka_standby"}
+    assert seen.root["plaintext"] == ("closed" if has_broker else "")
 
 
 @pytest.mark.on("clients")
 def test_client_gets_metadata_from_each_broker(run_user: Host, bed: Inventory) -> None:
     program = (
-        "import sys; from confluent_kafka.admin import AdminClient; "
-        "print([AdminClient({'bootstrap.servers': a}).list_topics(timeout=10).controller_id"
+        "import sys; sys.path.insert(0, '/opt/streambed/app'); "
+        "from confluent_kafka.admin import AdminClient; "
+        "from streambed.pipelines.kafka_access import PRODUCER, of; "
+        "print([AdminClient(of(a, PRODUCER).librdkafka()).list_topics(timeout=10).controller_id"
         " for a in sys.argv[1:]])"
     )
-    addresses = [f"{node.bed_address}:{KAFKA.ports[0]}" for node in bed.group("kafka_brokers")]
+    addresses = [f"{node.bed_address}:{BROKER_PORT}" for node in bed.group("kafka_brokers")]
     command = "/opt/streambed/venv/bin/python -c %s" + " %s" * len(addresses)
     controllers = json.loads(run_user.check_output(command, program, *addresses))
     assert len(controllers) == len(addresses)

@@ -21,6 +21,9 @@ from tests.system.tools import streambed
         (("plan", "small", "--set", "bandwidth=10 Mbit/s,10 Mbit/s"), ("10 Mbit/s",)),
         (("plan", "small", "--subset", "morning"), ("morning",)),
         (("ssh", "-i", "inventory/duo", "attic"), ("attic", "client, cloud")),
+        (("vagrant", "prepare", "--provider", "hyperv"), ("hyperv", "docker")),
+        (("vagrant", "describe", "-i", "inventory/lab"), ("inventory/lab", "static")),
+        (("down", "-i", "inventory/lab"), ("lab", "ansible/teardown.yml")),
         (("results", "nothing"), ("nothing",)),
         (("report", "nothing"), ("nothing",)),
     ],
@@ -54,7 +57,7 @@ def test_an_unknown_option_is_a_usage_error() -> None:
     "command",
     [
         *("demo", "test", "doctor", "up", "verify", "status", "ssh", "down", "plan", "run"),
-        *("results", "report", "compare", "artifacts", "clean", "lock"),
+        *("results", "report", "compare", "artifacts", "clean", "lock", "bundle", "vagrant"),
     ],
 )
 def test_every_command_has_help(command: str) -> None:

@@ -125,6 +125,9 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
     (path,) = results.glob("small-*/manifest.json")
     facts = json.loads(path.read_text())["facts"]
     assert facts["nodes"][bed.name]["cloud"]["cpu_quota"] == pytest.approx(1.6)
+    exposures = facts["nodes"][bed.name]["cloud"]["exposures"]
+    assert set(exposures) >= {"kafka", "spark-master", "spark-worker", "streambed-firewall"}
+    assert max(exposures.values()) <= 3
     assert facts["versions"][bed.name]["cloud"]["packages"]["chainer"] == "7.8.1"
     assert facts["effective"]["spark, lean settings"]["spark.sql.adaptive.enabled"] == "false"
     key = Path(bed.inventory.node("client").key_file or "").read_text()
@@ -175,7 +178,7 @@ def test_a_killed_run_resumes_where_it_was(bed: Bed, tmp_path: Path) -> None:
     command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command, "--repeats", "2") as killed:
         line_with(killed, "cell 2/2")
-        line_with(killed, "classifying")
+        line_with(killed, "classifying\n")
         os.killpg(killed.pid, signal.SIGKILL)
     before = rows(tmp_path, "small")
     assert [row["status"] for row in before] == ["ok", "interrupted"]
@@ -228,9 +231,10 @@ def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_p
     cell = ("--set", "bandwidth=10 Mbit/s", "--set", "trigger=1 s")
     streambed(*command, *cell, "--set", "sustainable_share=50 %")
     (row,) = rows(tmp_path, "small")
-    # 10 Mbit/s is nothing to the pipeline: it is the link that sets the limit, or a host that takes
-    # part of the time away from it.
-    assert 0.85 * 1509 < row["sustainable_rate_per_s"] < 1.02 * 1509
+    # 10 Mbit/s is nothing to the pipeline: it is the link that sets the limit. 1,509 images/s would
+    # fill it; Kafka adds some 35 bytes to each, and more to each request: paced ones are small.
+    least = 0.8 if "contended" in row["flags"] else 0.9
+    assert least * 1509 < row["sustainable_rate_per_s"] < 1.02 * 1509
     assert row["send_rate_per_s"] == pytest.approx(row["sustainable_rate_per_s"] / 2, rel=0.02)
     evidence = json.loads(
         (newest("small", tmp_path).raw_directory(row) / "search.json").read_text()
@@ -245,7 +249,7 @@ def test_the_sustainable_rate_is_searched_and_half_of_it_offered(bed: Bed, tmp_p
 def test_an_interrupted_run_is_a_row_and_leaves_the_bed_usable(bed: Bed, tmp_path: Path) -> None:
     command = ("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *QUICK)
     with start(*command) as running:
-        line_with(running, "classifying")
+        line_with(running, "classifying\n")
         # The bed is taken: a second run leaves nothing behind, not even a directory.
         other = tmp_path / "other"
         said = streambed(*command, "--results", str(other), status=1).stderr

@@ -1,5 +1,6 @@
 """Each gate bites: what is wrong behind the runner's back ends in a row that says so."""
 
+import json
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ def _sabotaged(
     command = ("run", experiment, "-i", bed.path, "--results", str(results), *cell)
     with start(*command) as running:
         try:
-            line_with(running, "classifying")
+            line_with(running, "classifying\n")  # and not every image offline
             act()
             assert running.stderr is not None
             said = running.stderr.read()
@@ -55,11 +56,13 @@ def _on_results(code: str) -> str:
         import sys, time
         from confluent_kafka import Consumer, Producer, TopicPartition, OFFSET_BEGINNING
         from confluent_kafka.admin import AdminClient
+        from streambed.pipelines.kafka_access import ADMIN, CLASSIFIER, PRODUCER, of
         from streambed.pipelines.records import decode
         address = sys.argv[1] + ":9092"
-        admin = AdminClient({"bootstrap.servers": address})
+        account = of(address, ADMIN).librdkafka()
+        admin = AdminClient(account)
         (topic,) = [t for t in admin.list_topics().topics if t.startswith("streambed-results-")]
-        consumer = Consumer({"bootstrap.servers": address, "group.id": "sabotage"})
+        consumer = Consumer({**account, "group.id": "streambed-sabotage"})
         """
     ) + textwrap.dedent(code)
 
@@ -100,7 +103,7 @@ def test_a_doubled_result_is_counted_and_fails(bed: Bed, tmp_path: Path) -> None
             record = decode(message.value())
             if record.ids[0] < 1 << 62:  # not a warm-up image
                 break
-        producer = Producer({"bootstrap.servers": address})
+        producer = Producer(of(address, CLASSIFIER).librdkafka())
         producer.produce(topic, message.value())
         assert producer.flush(30) == 0
     """)
@@ -109,6 +112,40 @@ def test_a_doubled_result_is_counted_and_fails(bed: Bed, tmp_path: Path) -> None
     assert row["duplicates"] > 0
     assert row["lost"] == 0
     assert "results_duplicate" in row["reason"]
+
+
+MALFORMED = ("b'x' * 5", "b''", "None", *["b'x' * 15_000_000"] * 40)
+"""Values that are no images. All the large ones together would fill a Python worker's memory."""
+
+
+def test_malformed_records_are_set_aside_and_the_stream_goes_on(bed: Bed, tmp_path: Path) -> None:
+    """In a cell whose images come without encryption, so that this is proved to act, too."""
+    broker = bed.inventory.node("cloud")
+    code = _on_results(f"""
+        images = topic.replace("-results-", "-images-")
+        large = {{"message.max.bytes": 16_000_000, "compression.type": "zstd"}}
+        producer = Producer({{**of(address, PRODUCER).librdkafka(), **large}})
+        key = (1 << 61).to_bytes(8, "big")
+        for value in ({", ".join(MALFORMED)}):
+            producer.produce(images, value=value, key=key)
+        producer.produce(images, value=bytes(784), key=b"no id")
+        producer.produce(images, value=bytes(784), key=key, headers={{"unknown": b"x"}})
+        assert producer.flush(30) == 0
+    """)
+
+    def send() -> None:
+        bed.python("cloud", code, broker.bed_address)
+
+    row = _sabotaged(bed, tmp_path, send, "--set", "plaintext=on")
+    assert row["set_aside"] == len(MALFORMED) + 2, row["reason"]
+    (kept,) = tmp_path.rglob("dead-letters.jsonl")
+    reasons = [json.loads(line)["reason"] for line in kept.read_text().splitlines()]
+    assert sum("size" in reason for reason in reasons) == len(MALFORMED) - 2
+    assert len(reasons) == len(MALFORMED) + 2
+    assert (row["lost"], row["duplicates"], row["mismatches"]) == (0, 0, 0)
+    assert row["gates"]["plaintext_acts"]["ok"]
+    assert ":9095" in row["gates"]["broker_acts"]["measured"]
+    assert bed.root("cloud", "streambed-plaintext status || true").strip() == "closed"
 
 
 LIAR = '''
@@ -139,6 +176,79 @@ def test_a_swapped_label_is_seen_against_the_offline_reference(bed: Bed, tmp_pat
     assert row["status"] == "failed"
     assert row["mismatches"] > 0
     assert "labels_as_offline" in row["reason"]
+
+
+BREAK = "/run/streambed-break"
+BREAKS = f'''
+"""Models that are well offline and fail inside Spark: at once, or from a sign on in three ways."""
+import os
+import sys
+import numpy as np
+
+
+class Breaks:
+    def __init__(self, weights):
+        self._in_spark = "pyspark" in sys.modules
+        self._calls = 0
+
+    def predict(self, images):
+        labels = images.reshape(len(images), -1).sum(axis=1, dtype=np.int64) % 10
+        if self._in_spark and os.path.exists("{BREAK}"):
+            self._calls += 1
+            if self._calls % 4 == 1:
+                raise RuntimeError("no such layer")
+            if self._calls % 4 == 2:
+                return labels[:-1]
+            if self._calls % 4 == 3:
+                sys.exit(3)
+        return labels.astype(np.int32)
+
+
+class BreaksAtOnce(Breaks):
+    def __init__(self, weights):
+        super().__init__(weights)
+        if self._in_spark:
+            raise RuntimeError("no such file")
+'''
+
+
+def _breaking(folder: Path, name: str) -> tuple[str, ...]:
+    model, weights = folder / "breaks.py", folder / "none.npz"
+    model.write_text(BREAKS)
+    weights.write_bytes(b"")
+    return ("--set", f"model={model}:{name}", "--set", f"weights={weights}")
+
+
+def test_images_that_a_model_fails_on_are_set_aside_and_the_rest_goes_on(
+    bed: Bed, tmp_path: Path
+) -> None:
+    """It raises, returns too few labels, ends its process; every fourth call is well."""
+    options = _breaking(tmp_path, "Breaks")
+    try:
+        row = _sabotaged(bed, tmp_path, lambda: bed.root("cloud", f"touch {BREAK}"), *options)
+    finally:
+        bed.root("cloud", f"rm -f {BREAK}")
+    assert row["status"] == "failed"
+    assert 0 < row["lost"] < row["images"]
+    assert (row["set_aside"], row["mismatches"]) == (row["lost"], 0)
+    for reason in ("no such layer", "predict gave shape", "SystemExit(3)"):
+        assert reason in row["gates"]["images_lost"]["measured"], row["reason"]
+
+
+def test_a_model_that_cannot_be_built_in_spark_ends_its_cell_with_the_reason(
+    bed: Bed, tmp_path: Path
+) -> None:
+    options = (*CELL, "--set", "trigger=1 s", *_breaking(tmp_path, "BreaksAtOnce"))
+    with start("run", bed.small, "-i", bed.path, "--results", str(tmp_path), *options) as running:
+        try:
+            assert running.stderr is not None
+            running.stderr.read()
+            assert running.wait(300) != 0
+        finally:
+            running.kill()
+    (row,) = rows(tmp_path, "small", "--all")
+    assert row["status"] == "failed"
+    assert "RuntimeError('no such file')" in row["reason"]
 
 
 @pytest.fixture

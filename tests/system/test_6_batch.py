@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.system.tools import Cluster, line_with, rows, start, until
+from tests.system.tools import Bed, line_with, rows, start, until
 
 from streambed.pipelines import assignment
 
@@ -29,7 +29,7 @@ def part(wait: str, assigned: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def experiment(cluster: Cluster) -> str:
+def experiment(cluster: Bed) -> str:
     """Three cells of the clone's own, brief: one application for the first two, another one."""
     path = Path(cluster.patient("batch"))
     content = yaml.safe_load(path.read_text())
@@ -47,7 +47,7 @@ def experiment(cluster: Cluster) -> str:
 
 
 @pytest.fixture(scope="module")
-def found(cluster: Cluster, experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def found(cluster: Bed, experiment: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What the cells gave; a worker is killed in the one that spreads without a wait."""
     results = tmp_path_factory.mktemp("batch")
     command = ("run", experiment, "--subset", "tests", "-i", cluster.path)
@@ -101,7 +101,7 @@ def test_texts_as_keys_collide_and_the_even_split_does_not(found: Found) -> None
 
 
 def test_without_a_wait_chunks_spread_and_a_worker_that_dies_is_told(
-    cluster: Cluster, found: Found
+    cluster: Bed, found: Found
 ) -> None:
     """Spark repeats its tasks on the others: the cell ends, flagged, or fails with the reason."""
     row = found[0.0, "hash"]

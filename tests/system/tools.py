@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from streambed import inventory, paths
+from streambed.beds import disks
 
 T = TypeVar("T")
 
@@ -144,19 +145,28 @@ class Bed:
         assert done.returncode == 0, f"{node}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def playbook(self, *options: str) -> str:
+    def playbook(self, *options: str, name: str = "site") -> str:
         """Converge by hand, as docs/beds.md says; what Ansible printed."""
+        done = self._playbook(name, options)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refused_playbook(self, *options: str, name: str = "site") -> str:
+        """Converge to something that cannot be; what Ansible printed."""
+        done = self._playbook(name, options)
+        assert done.returncode != 0, done.stdout
+        return done.stdout
+
+    def _playbook(self, name: str, options: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         command = str(Path(sys.executable).parent / "ansible-playbook")
-        done = subprocess.run(
-            [command, "-i", self.path, "ansible/site.yml", *options],
+        return subprocess.run(
+            [command, "-i", self.path, f"ansible/{name}.yml", *options],
             cwd=paths.ROOT,
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
     def program_pid(self, node: str, program: str) -> str | None:
         """Process id of a node program, or None while it does not run."""
@@ -164,13 +174,6 @@ class Bed:
             node, f"pgrep -o -f 'streambed.pipelines [{program[0]}]{program[1:]}'", check=False
         )
         return found.strip() or None
-
-
-@dataclass(frozen=True)
-class Cluster(Bed):
-    """A bed of many nodes, and how long `up` took, in seconds."""
-
-    up_s: float
 
 
 def changes(recap: str) -> list[str]:
@@ -199,15 +202,32 @@ def write_inventory(
     return str(folder)
 
 
-def free_prefix() -> str:
-    """Three octets of a /24 that nothing on this host uses."""
+def free_prefix(besides: Collection[str] = ()) -> str:
+    """Three octets of a /24 that nothing here uses, nor the tests' bed will, and none of these."""
+    besides = {*besides, os.environ.get("STREAMBED_BED_PREFIX", "")}
     taken = subprocess.run(
         ["ip", "-4", "route", "show", "table", "all"], capture_output=True, text=True, check=True
     ).stdout
     for third in range(100, 250):
-        if f"10.83.{third}." not in taken:
-            return f"10.83.{third}"
+        prefix = f"10.83.{third}"
+        if f"{prefix}." not in taken and prefix not in besides:
+            return prefix
     raise AssertionError("no free subnet in 10.83.100.0 to 10.83.249.0")
+
+
+def verdict(row: Mapping[str, Any], *, quotas: bool = True) -> dict[str, Any]:
+    """What must not depend on the door through which a bed came: gates, ids, labels.
+
+    What else the host does is no matter of the door; nor, without `quotas`, are those of nodes.
+    """
+    others: tuple[str, ...] = ("cpu_taken_by_others",)
+    if not quotas:
+        others += ("quotas_in_force", "cpu_within_quota")
+    gates = {
+        name: reading["ok"] for name, reading in row["gates"].items() if not name.startswith(others)
+    }
+    counts = {name: row[name] for name in ("lost", "duplicates", "mismatches")}
+    return {"status": row["status"], "gates": gates, **counts}
 
 
 def leftovers(bed_name: str) -> list[str]:
@@ -217,6 +237,7 @@ def leftovers(bed_name: str) -> list[str]:
         "container": [*PODMAN, "ps", "--all", "--format", "{{.Names}}"],
         "network": [*PODMAN, "network", "ls", "--format", "{{.Name}}"],
         "volume": [*PODMAN, "volume", "ls", "--format", "{{.Name}}"],
+        "disk": ["ls", disks.FOLDER],
         "link": ["ip", "-o", "link"],
         "process": ["pgrep", "-a", "-f", mark],
     }

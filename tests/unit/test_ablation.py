@@ -26,7 +26,7 @@ def test_every_stage_is_a_cell_of_the_same_images_on_an_unshaped_link() -> None:
     assert {cell.cell.images for cell in built.cells} == {12 * 100_000}
     assert {cell.cell.payload_bytes for cell in built.cells} == {784}
     assert not any(cell.commands for cell in built.cells)
-    assert all(cell.placement.master.name == "cloud" for cell in built.cells)
+    assert all("Spark master and driver" in c.placement.roles()["cloud"] for c in built.cells)
 
 
 def test_the_whole_that_an_ablation_takes_apart_has_the_cell_s_own_settings() -> None:

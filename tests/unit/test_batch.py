@@ -19,6 +19,7 @@ from streambed.experiment import Execution, Overrides, cells, load, order, plan
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
 from streambed.experiment.estimate import APPLICATION_S, cell_s, cold_start_s, costs_s
+from streambed.experiment.placement import Placement
 from streambed.experiment.schedule import makespan_s
 from streambed.gates import batch as gates
 from streambed.gates.reading import failed_reasons, raised_flags
@@ -66,6 +67,7 @@ def test_the_evening_is_planned_within_45_minutes() -> None:
 
 def test_a_cell_is_placed_on_as_many_workers_as_it_asks_for(wide: str) -> None:
     for planned in plan.build(load("batch", Overrides(subset="evening", bed=wide))).cells:
+        assert isinstance(planned.placement, Placement)
         assert len(planned.placement.workers) == planned.cell.batch.workers
         assert len(planned.placement.workers) + len(planned.placement.idle) == 5
 
@@ -141,8 +143,13 @@ def test_cells_of_one_application_follow_each_other_in_an_order_of_their_own(wid
         assert len(groups) == len(set(groups)) == len({cell.shared for cell in listed})
     first, second = executions[: len(listed)], executions[len(listed) :]
     assert [e.cell.shared for e in first] != [e.cell.shared for e in second]
-    partitions = [e.cell.batch.partitions for e in first if e.cell.shared == first[0].cell.shared]
-    assert len(partitions) < 3 or partitions != sorted(partitions)
+    # Within an application, too: ten orders of the largest are not all the same by chance.
+    (largest, _), *_ = Counter(cell.shared for cell in listed).most_common()
+    orders: dict[int, list[Cell]] = {}
+    for execution in order(listed, 10):
+        if execution.cell.shared == largest:
+            orders.setdefault(execution.repeat, []).append(execution.cell)
+    assert len(set(map(tuple, orders.values()))) > 1
 
 
 def test_what_is_set_with_an_application_tells_cells_apart() -> None:

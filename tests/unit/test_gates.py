@@ -35,6 +35,17 @@ def test_one_image_too_many_or_too_few_fails(gate: str, change: dict[str, float]
     assert [name for name, ok in verdicts.items() if not ok] == [gate]
 
 
+def test_lost_images_are_explained_by_what_was_set_aside() -> None:
+    aside = {"empty": 1, "the model failed: RuntimeError('too bright')": 7, "b": 2, "c": 3}
+    (lost, *_) = failed_reasons(
+        accounting.judge(100, 100, GOOD | {"lost": 8, "set_aside": aside}, None)
+    )
+    assert lost == (
+        "images_lost: measured 8; set aside: the model failed: RuntimeError('too bright') (7), "
+        "c (3), b (2), 1 more reasons, expected 0"
+    )
+
+
 def test_an_image_that_no_broker_acknowledged_fails() -> None:
     assert failed_reasons(accounting.judge(100, 99, GOOD, 0.97))
 

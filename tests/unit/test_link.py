@@ -104,3 +104,43 @@ def test_a_missing_kernel_module_is_named(
     assert link.main(["set", "--rate", "1000000"]) == 1
     assert "needs the kernel's ifb" in capsys.readouterr().err
     assert not (tmp_path / "state" / "state.json").exists()
+
+
+def test_an_interface_that_is_gone_has_nothing_to_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, state = tmp_path / "link.json", tmp_path / "state" / "state.json"
+    config.write_text(json.dumps({"interface": "none0", "peers": ["127.0.0.2"]}))
+    state.parent.mkdir()
+    state.write_text(json.dumps({"rate_bit_per_s": 10**6, "offloads_before": {"tso": "on"}}))
+    ran: list[link.Command] = []
+
+    def note(command: link.Command) -> str:
+        ran.append(command)
+        return ""
+
+    monkeypatch.setattr(link, "CONFIG", config)
+    monkeypatch.setattr(link, "STATE", state)
+    monkeypatch.setattr(link, "_run", note)
+    assert link.main(["set", "--rate", "1000000"]) == 1
+    assert "no interface 'none0'" in capsys.readouterr().err
+    assert link.main(["clear"]) == 0
+    assert ("ip", "link", "del", link.Link("none0", ("127.0.0.2",)).ifb) in ran
+    assert not any(command[0] == "ethtool" for command in ran)
+    assert not state.exists()
+
+
+def test_a_discipline_of_somebody_else_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[link.Command] = []
+
+    def answer(command: link.Command) -> str:
+        ran.append(command)
+        return json.dumps([{"kind": "fq", "handle": "8001:", "root": True}])
+
+    monkeypatch.setattr(link, "_run", answer)
+    monkeypatch.setattr(link, "STATE", tmp_path / "state.json")
+    with pytest.raises(link.LinkError, match=r"eth0 has .* of somebody else: fq 8001:"):
+        link.clear(LINK)
+    assert [command[:2] for command in ran] == [("tc", "-json")]

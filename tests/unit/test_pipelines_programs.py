@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from streambed.pipelines import describe
+
 APP = Path(__file__).resolve().parents[2] / "app"
 
 CHILD = """
@@ -132,3 +134,13 @@ def test_an_unknown_program_ends_with_2() -> None:
     process = start("-m", "streambed.pipelines", "dance")
     assert "produce" in process.communicate()[1]
     assert process.returncode == 2
+
+
+def test_exposures_are_read_by_unit() -> None:
+    text = (
+        "✗ PrivateNetwork= Service has access to the host's network 0.5\n\n"
+        "→ Overall exposure level for kafka.service: 1.6 OK 🙂\n\n"
+        "→ Overall exposure level for streambed-link.service: 2.0 OK 🙂\n"
+    )
+    assert describe.rated(text) == {"kafka": 1.6, "streambed-link": 2.0}
+    assert describe.rated("") == {}

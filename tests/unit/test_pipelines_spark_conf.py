@@ -13,6 +13,7 @@ GIVEN = {
     "bootstrap": "b:9092",
     "topic": "images",
     "result_topic": "results",
+    "dead_letter_topic": "dead",
     "master_url": "spark://m:7077",
     "driver_address": "10.0.0.1",
     "model": {"kind": "mlp", "weights": "w.npz"},
@@ -33,23 +34,31 @@ def test_plain_settings_tune_nothing_and_keep_to_the_bed() -> None:
     assert lean["spark.sql.adaptive.enabled"] == "false"
     for name in ("spark.driver.port", "spark.executor.memory", "spark.executor.extraJavaOptions"):
         assert plain[name] == lean[name]
-    options = spark_conf.source_options("plain", "b", "t", None, {})
+    options = spark_conf.source_options("plain", "plaintext://b", "t", None)
     assert set(options) == {
-        *("kafka.bootstrap.servers", "subscribe", "startingOffsets", "failOnDataLoss")
+        *("kafka.bootstrap.servers", "kafka.security.protocol", "subscribe", "startingOffsets"),
+        *("failOnDataLoss", "includeHeaders"),
     }
 
 
 def test_java_options_that_are_given_win() -> None:
     given = spec(settings="plain", executor_java_options="-Xint")
-    assert spark_conf.settings(given, "/app")["spark.executor.extraJavaOptions"] == "-Xint"
+    options = spark_conf.settings(given, "/app")["spark.executor.extraJavaOptions"]
+    login = "-Djava.security.auth.login.config=/etc/spark/kafka.jaas"
+    assert options == f"{login} -Xint"
 
 
-def test_security_reaches_source_and_sink_whatever_the_settings() -> None:
+@pytest.mark.parametrize(
+    ("bootstrap", "protocol"), [("b:9092", "SASL_SSL"), ("plaintext://b:9095", "PLAINTEXT")]
+)
+def test_source_and_sink_come_by_the_bootstraps_listener(bootstrap: str, protocol: str) -> None:
     for settings in ("lean", "plain"):
-        security = {"security.protocol": "SSL"}
-        source = spark_conf.source_options(settings, "b", "t", None, security)
-        sink = spark_conf.sink_options(settings, "b", "t", security)
-        assert source["kafka.security.protocol"] == sink["kafka.security.protocol"] == "SSL"
+        source = spark_conf.source_options(settings, bootstrap, "t", None)
+        sink = spark_conf.sink_options(settings, bootstrap)
+        for options in (source, sink):
+            assert options["kafka.security.protocol"] == protocol
+            assert options["kafka.bootstrap.servers"] == bootstrap.removeprefix("plaintext://")
+            assert not any("jaas" in name or "password" in name for name in options)
 
 
 @pytest.mark.parametrize("factor", ["batching", "conversion", "calls", "settings"])

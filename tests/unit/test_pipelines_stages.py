@@ -30,7 +30,7 @@ class FirstPixel(worker.Classify):
     """A task whose model calls the value of the first pixel the label."""
 
     def __init__(self) -> None:
-        super().__init__("0" * 16, SHAPE, None)
+        super().__init__("0" * 16, SHAPE, None, worker.Outlets("results", "dead"))
 
     def model(self) -> worker.ShapedModel:
         class Model:
@@ -49,9 +49,11 @@ def arrow_batch(ids: range) -> Any:
         {
             "key": pa.array([i.to_bytes(8, "big") for i in ids], pa.binary()),
             "value": pa.array([bytes([i % 5] + [0] * 5) for i in ids], pa.binary()),
+            "size": pa.array([6] * count, pa.int32()),
             "partition": pa.array([0] * count, pa.int32()),
             "offset": pa.array(range(count), pa.int64()),
             "timestamp": pa.array([0] * count, pa.timestamp("us", "UTC")),
+            "headed": pa.array([False] * count),
         }
     )
 
@@ -70,6 +72,13 @@ def test_the_model_stage_counts_right_labels_and_those_other_than_offline() -> N
     # Of five images one has another right label, one differs from offline where that is decided.
     assert [batch.column("correct").to_pylist() for batch in out] == [[8], [4]]
     assert [batch.column("mismatches").to_pylist() for batch in out] == [[2], [1]]
+
+
+def test_what_a_stage_sets_aside_is_missing_in_its_counts() -> None:
+    bad = arrow_batch(range(4)).set_column(1, "value", pa.array([bytes(6), b"", b"x", bytes(6)]))
+    task = stages.Checked(FirstPixel(), Broadcast(made([0] * 5, [0] * 5, [True] * 5)))
+    (out,) = task(iter([bad]))
+    assert out.column("images").to_pylist() == [2]
 
 
 def test_the_identity_stage_packs_every_image_without_a_model() -> None:

@@ -47,6 +47,17 @@ def test_a_noisy_look_decides_nothing_and_fails_nothing() -> None:
     assert timeliness.lag_settled(found, 1000).ok
 
 
+@pytest.mark.parametrize(("grown", "settled"), [(2_000.0, True), (80_000.0, False)])
+def test_half_an_hour_may_leave_no_more_than_one_trigger(grown: float, settled: bool) -> None:
+    """80,000 images are less than 1 % of the rate, each second, and 17 s of it at the end."""
+    rate, at = 4_800.0, np.arange(1800.0)
+    noise = np.random.default_rng(5).normal(0, 0.1 * rate, at.size)
+    found = lag.growth(at, grown * at / 1800 + noise)
+    assert found is not None
+    assert timeliness.lag_settled(found, rate).ok
+    assert timeliness.lag_settled(found, rate, rate / 1800).ok is settled
+
+
 def test_two_looks_have_no_slope() -> None:
     assert lag.growth(np.array([0.0, 1.0]), np.array([0.0, 1.0])) is None
     assert not timeliness.lag_settled(None, 1000).ok

@@ -2,13 +2,16 @@
 
 import importlib.util
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 NEEDS: dict[str, Any] = {
@@ -19,7 +22,16 @@ NEEDS: dict[str, Any] = {
     "memory_bytes": 2**31,
     "disk_bytes": 2**31,
     "address": "192.0.2.1",
+    "peers": {"cloud": "192.0.2.2"},
     "clock_tolerance_s": 5.0,
+    "host": "camera",
+    "addresses": {"camera": "192.0.2.1", "cloud": "192.0.2.2"},
+    "interface": None,
+    "ports": [9092],
+    "own": {
+        "paths": ["/opt/kafka", "/etc/systemd/system/streambed-*"],
+        "tables": [["inet", "streambed"]],
+    },
 }
 FIT: dict[str, Any] = {
     "os": {"id": "debian", "version": "12"},
@@ -29,9 +41,21 @@ FIT: dict[str, Any] = {
     "memory_bytes": 2**31,
     "disk_free_bytes": {"/opt": 2**32},
     "interface": "eth0",
+    "routes": {"192.0.2.2": {"dev": "eth0", "src": "192.0.2.1"}},
     "clock": {"asked": 1000.0, "node": 1006.0},
     "answered": 1007.0,  # slow, but not wrong
     "shaping_missing": [],
+    "firewall_missing": [],
+    "foreign_qdiscs": [],
+    "listening": [
+        {"address": "0.0.0.0", "port": 22, "user": "root"},
+        {"address": "127.0.0.1", "port": 9092, "user": "ann"},
+        {"address": "192.0.2.1", "port": 9092, "user": "kafka"},
+    ],
+    "before": None,
+    "paths": {"/opt/others": "directory"},
+    "users": {"kafka": None},
+    "tables": ["inet others"],
 }
 
 
@@ -46,6 +70,7 @@ def load(path: str) -> ModuleType:
 
 
 preflight = load("roles/preflight/filter_plugins/preflight.py")
+probe_module = load("roles/preflight/files/probe.py")
 place = load("ansible/action_plugins/streambed_place.py")
 kafka = load("roles/kafka/filter_plugins/kafka_uuid.py")
 
@@ -65,14 +90,55 @@ def test_a_fit_node_is_not_refused() -> None:
         ({"memory_bytes": 2**30}, "1.0 GiB of memory"),
         ({"disk_free_bytes": {"/opt": 1}}, "free in /opt"),
         ({"interface": None}, "no interface carries 192.0.2.1"),
+        ({"routes": {}}, "no route leads from it to cloud (192.0.2.2"),
+        (
+            {"routes": {"192.0.2.2": {"dev": "eth1", "src": "198.51.100.1"}}},
+            "what goes to cloud (192.0.2.2) leaves by eth1 as 198.51.100.1, not by eth0",
+        ),
+        (
+            {"routes": {"192.0.2.2": {"dev": "eth0", "src": "192.0.2.7"}}},
+            "leaves by eth0 as 192.0.2.7, not by eth0 as 192.0.2.1",
+        ),
         ({"clock": {"asked": 1000.0, "node": 991.0}}, "-9.0 s off"),
         ({"clock": {"asked": 1000.0, "node": 1013.0}}, "+6.0 s off"),
         ({"shaping_missing": ["sch_htb"]}, "lacks sch_htb"),
+        ({"firewall_missing": ["nf_tables"]}, "lacks nf_tables, which the firewall needs"),
+        ({"foreign_qdiscs": ["tbf 8001:"]}, "eth0 has a queueing discipline of somebody else"),
+        (
+            {"listening": [{"address": "::", "port": 9092, "user": "ann"}]},
+            "port 9092 is taken by a process of user ann",
+        ),
+        ({"paths": {"/opt/kafka": "link /opt/k"}}, "it has /opt/kafka from somebody else"),
+        ({"users": {"kafka": {"home": "/srv"}}}, "it has user kafka from somebody else"),
+        ({"tables": ["inet streambed"]}, "it has the nftables table inet streambed from"),
     ],
 )
 def test_an_unfit_node_is_refused_with_the_reason(seen: dict[str, Any], said: str) -> None:
     (reason,) = preflight.refusals({**FIT, **seen}, NEEDS)
     assert said in reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"interface": "eth1"}, "192.0.2.1 is on eth0, not on eth1"),
+        (
+            {"addresses": {"camera": "192.0.2.1", "cloud": "192.0.2.1"}},
+            "cloud has the same address",
+        ),
+    ],
+)
+def test_an_inventory_that_is_wrong_is_refused_with_the_reason(
+    asked: dict[str, Any], said: str
+) -> None:
+    (reason,) = preflight.refusals(FIT, {**NEEDS, **asked})
+    assert said in reason
+
+
+def test_what_is_noted_as_ours_or_need_not_be_is_no_stranger() -> None:
+    seen = {**FIT, "paths": {"/opt/kafka": "link /opt/k"}}
+    assert preflight.refusals({**seen, "before": {"sysctls": {}}}, NEEDS) == []
+    assert preflight.refusals(seen, {**NEEDS, "own": None}) == []
 
 
 def test_a_node_without_python_is_refused() -> None:
@@ -112,7 +178,9 @@ def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> 
     file = tmp_path / "file"
     file.write_text("content\n")
     file.chmod(0o640)
-    request = {"address": "127.0.0.1", "controller_time": 0.0, "shaping": False, "users": ["root"]}
+    request = {"address": "127.0.0.1", "controller_time": 0.0, "users": ["root"]}
+    request |= {"peers": ["127.0.0.2"], "sysctls": ["vm.max_map_count", "vm.absent"]}
+    request |= {"shaping": False, "firewall": False}
     probe = subprocess.run(
         [
             *(sys.executable, "-IS", ROOT / "roles/preflight/files/probe.py"),
@@ -133,6 +201,44 @@ def test_the_probe_describes_a_file_as_the_filter_expects_it(tmp_path: Path) -> 
     assert place.not_in_place([wanted], observed) == []
     assert observed["users"]["root"]["home"] == "/root"
     assert observed["clock"]["node"] > 1e9
+    assert observed["before"] is None
+    assert observed["interface"] == "lo"
+    assert observed["routes"]["127.0.0.2"]["dev"] == "lo"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = probe_module.listeners()
+    mine = {"address": "127.0.0.1", "port": port, "user": file.owner()}
+    assert mine in found
+    assert observed["sysctls"].keys() == {"vm.max_map_count"}
+    assert observed["sysctls"]["vm.max_map_count"] > 0
+
+
+def test_a_java_that_listens_at_an_ipv4_address_is_seen_there() -> None:
+    with socket.socket(socket.AF_INET6) as server:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind(("::ffff:127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        (found,) = (each for each in probe_module.listeners() if each["port"] == port)
+    assert found["address"] == "127.0.0.1"
+
+
+def test_no_kernel_setting_of_a_machine_is_lowered() -> None:
+    ours = yaml.safe_load((ROOT / "roles/base/defaults/main.yml").read_text())["base_sysctls"]
+    text = (ROOT / "roles/base/templates/sysctl.conf.j2").read_text()
+    # As Ansible's lookup sets it.
+    template = jinja2.Environment(trim_blocks=True, autoescape=False).from_string(text)
+
+    def lines(**variables: Any) -> list[str]:
+        rendered = template.render(base_sysctls=ours, **variables)
+        return [line for line in rendered.splitlines() if not line.startswith("#")]
+
+    least = [f"{name} = {value}" for name, value in ours.items()]
+    assert lines() == least  # a node image
+    assert lines(preflight_observed={"sysctls": dict.fromkeys(ours, 1)}) == least
+    more = {"vm.max_map_count": 1048576, "net.core.rmem_max": 2**26}
+    found = lines(preflight_observed={"sysctls": more})
+    assert found == [f"{name} = {more.get(name, value)}" for name, value in ours.items()]
 
 
 def test_kafka_uuid_is_stable_and_no_option() -> None:

@@ -29,6 +29,16 @@ def options(role: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def placed(role: Path) -> list[Path]:
+    """Every path that the role's variables name for `streambed_place`."""
+    return [
+        Path(each["path"].replace("{{ _base_home }}", "/var/lib/streambed"))
+        for name, value in read(role / "vars/main.yml").items()
+        if name.endswith(("_files", "_file", "_directories", "_links")) and isinstance(value, list)
+        for each in value
+    ]
+
+
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_default_is_specified_and_every_option_has_a_default(role: Path) -> None:
     optional = {name for name, option in options(role).items() if not option.get("required")}
@@ -57,8 +67,13 @@ def test_names_are_the_roles_own_and_described(role: Path) -> None:
 def test_what_a_role_places_is_watched_by_the_probe(role: Path) -> None:
     """Otherwise it would be placed again in every play."""
     watched = read(ROLES[0].parent / "preflight/vars/main.yml")["_preflight_paths"]
-    for name, value in read(role / "vars/main.yml").items():
-        if name.endswith(("_files", "_file", "_directories", "_links")) and isinstance(value, list):
-            for each in value:
-                path = Path(each["path"].replace("{{ _base_home }}", "/var/lib/streambed"))
-                assert any(path.match(glob) for glob in watched), path
+    for path in placed(role):
+        assert any(path.match(glob) for glob in watched), path
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_what_a_role_places_is_ours_by_name(role: Path) -> None:
+    """Otherwise a teardown would leave it, and preflight would not see somebody else's."""
+    own = read(ROLES[0].parent / "before/vars/main.yml")["_before_own"]["paths"]
+    for path in placed(role):
+        assert any(each.match(glob) for glob in own for each in (path, *path.parents)), path

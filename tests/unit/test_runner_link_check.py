@@ -44,7 +44,7 @@ def check(monkeypatch: pytest.MonkeyPatch, host: Host) -> tuple[Goodput, dict[st
     monkeypatch.setattr(goodputs, "measure", host.goodput)
     # Time passes as if both directions had been measured.
     clock = iter(range(0, 1000, 6))
-    monkeypatch.setattr("streambed.runner.link_check.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("streambed.gates.contention.time.monotonic", lambda: next(clock))
     fleet = cast(Any, host)
     link = Link(fleet, fleet, fleet, rate_bit_per_s=10e6, mtu_bytes=1500)
     measured, readings = asyncio.run(link.check(Gates(), "before"))

@@ -1,8 +1,14 @@
 """When a rehearsal is good enough for the cell to begin."""
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 
-from streambed.runner.warming import on_time
+from streambed.experiment import cells, load
+from streambed.runner.failure import CellFailure
+from streambed.runner.program import Event, Program
+from streambed.runner.warming import WarmingUp, on_time
 
 
 def batches(*entries: tuple[int, float]) -> list[dict[str, float]]:
@@ -25,3 +31,49 @@ def test_the_last_full_batches_must_end_within_their_trigger(
     entries: list[tuple[int, float]], good: bool
 ) -> None:
     assert on_time(batches(*entries), 1.0) is good
+
+
+class Told:
+    """A program that says at once what it will ever say."""
+
+    def __init__(self, *events: Event) -> None:
+        self.events = list(events)
+        self.commands: list[str] = []
+
+    def last(self, kind: str) -> Event | None:
+        return next((e for e in reversed(self.events) if e["event"] == kind), None)
+
+    def command(self, command: str) -> None:
+        self.commands.append(command)
+
+    async def until_true(self, condition: Any, *, what: str, timeout_s: float) -> Event:
+        found: Event | None = condition()
+        if found is None:
+            raise CellFailure(f"did not say {what} within {timeout_s:g} s")
+        return found
+
+    async def until(self, kind: str, *, timeout_s: float) -> Event:
+        return await self.until_true(lambda: self.last(kind), what=kind, timeout_s=timeout_s)
+
+    @property
+    def program(self) -> Program:
+        return cast(Program, self)
+
+
+@pytest.mark.parametrize(
+    ("aside", "said"),
+    [
+        ({"the model failed: RuntimeError('x')": 2000}, "set aside: the model failed: Runtime"),
+        ({}, "results of 2000 warm-up images within"),
+    ],
+)
+def test_a_warm_up_without_results_tells_why(aside: dict[str, int], said: str) -> None:
+    collect = Told(
+        {"event": "progress", "warm_up": 0}, {"event": "done", "set_aside": aside, "lost": 0}
+    )
+    classify = Told({"event": "batch", "rows": 2000})
+    warming_up = WarmingUp(cells(load("small"))[0], lambda *_: pytest.fail("sends"))
+    warming_up.images = 2000
+    with pytest.raises(CellFailure, match=said):
+        asyncio.run(warming_up._classified(collect.program, classify.program))
+    assert collect.commands == ["finish"]

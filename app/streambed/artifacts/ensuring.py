@@ -1,12 +1,12 @@
 """Make sure that artifacts are in the cache: check, and fetch in parallel what is not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from streambed import console
 from streambed.artifacts.command import end_clients
-from streambed.artifacts.components import COMPONENTS
+from streambed.artifacts.components import COMPONENTS, Component
 from streambed.artifacts.fetching import fetch, fetch_unpinned
 from streambed.artifacts.pins import (
     LOCK_FILE,
@@ -41,7 +41,7 @@ def ensure(names: Iterable[str] | None = None, *, thorough: bool = True) -> dict
     store = Store()
     lacking = [one for one in artifacts if not store.holds(one, thorough=thorough)]
     if lacking:
-        _fetch_all(store, lacking)
+        fetch_all(store, lacking)
     return {one.name: store.path(one) for one in artifacts}
 
 
@@ -86,7 +86,14 @@ def lock() -> Lock:
     return made
 
 
-def _fetch_all(store: Store, artifacts: list[Artifact]) -> None:
+def fetch_all(
+    store: Store, artifacts: list[Artifact], components: Mapping[str, Component] = COMPONENTS
+) -> None:
+    """Fetch these in parallel, telling how far they are.
+
+    Raises:
+        StreambedError: some could not be fetched; the others are there.
+    """
     versions = load_versions()
     for artifact in artifacts:
         if store.path(artifact).exists():
@@ -98,7 +105,7 @@ def _fetch_all(store: Store, artifacts: list[Artifact]) -> None:
         ThreadPoolExecutor(max_workers=len(artifacts)) as pool,
     ):
         running = {
-            pool.submit(fetch, store, COMPONENTS[one.name], one, versions): one.name
+            pool.submit(fetch, store, components[one.name], one, versions): one.name
             for one in artifacts
         }
         try:

@@ -68,15 +68,15 @@ def current_pins() -> str:
     return pins_digest(load_versions(), NODE_WHEELS_FILE.read_bytes())
 
 
-def load_lock(path: Path = LOCK_FILE) -> Lock:
-    """Read the lock.
+def load_lock(path: Path = LOCK_FILE, *, pins: str | None = None) -> Lock:
+    """Read the lock; `pins` is the digest that it must belong to, by default this clone's.
 
     Raises:
         StreambedError: it is missing, damaged, or older than the pins.
     """
     entries = _mapping(path, "streambed_artifacts")
-    pins = entries.pop("pins", "")
-    if pins != current_pins():
+    found = entries.pop("pins", "")
+    if found != (current_pins() if pins is None else pins):
         raise StreambedError(
             f"{path} does not belong to the versions in {VERSIONS_FILE.name} and "
             f"{NODE_WHEELS_FILE.name}",
@@ -89,15 +89,21 @@ def load_lock(path: Path = LOCK_FILE) -> Lock:
             f"{path}: {error} is missing or of the wrong kind",
             hint="lock anew: ./streambed lock",
         ) from error
-    return Lock(pins=pins, artifacts=artifacts)
+    return Lock(pins=found, artifacts=artifacts)
 
 
-def render_lock(lock: Lock) -> str:
-    """The lock as YAML, the same text for the same pins."""
-    lines = [
-        "---",
+def render_lock(lock: Lock, *, made_from: str | None = None) -> str:
+    """The lock as YAML, the same text for the same pins; `made_from` names other ones."""
+    head = [
         "# Written by `./streambed lock`. The pins it was made from: versions.yml and",
         "# requirements-node.lock.",
+    ]
+    if made_from is not None:
+        head = ["# Written by `./streambed lock --engine`. The pins it was made from:"]
+        head.append(f"# {made_from}.")
+    lines = [
+        "---",
+        *head,
         "streambed_artifacts:",
         f'  pins: "{lock.pins}"',
     ]

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from streambed import console, paths
+from streambed.artifacts import debs, engines
 from streambed.artifacts.ensuring import lock
 from streambed.artifacts.pins import current_pins, load_lock
 from streambed.errors import StreambedError
@@ -34,6 +35,31 @@ def relock(*, upgrade: bool = False) -> None:
         lock()
     else:
         console.say("ansible/artifacts.lock.yml belongs to the pins as they are")
+
+
+def relock_engine(name: str, *, upgrade: bool = False) -> None:
+    """Write the two locks of a training engine; what it is made of is fetched.
+
+    Raises:
+        StreambedError: the releases asked for do not go together, or a fetch fails.
+    """
+    if name in engines.OF_DEBIAN:
+        _take_offered(name)
+    else:
+        options = (*_NODE, "--constraint=requirements-node.lock")
+        _compile(engines.stem(name), options, upgrade=upgrade)
+    engines.lock(name)
+
+
+def _take_offered(name: str) -> None:
+    """A release of Debian has one of each package."""
+    stem = engines.stem(name)
+    console.step(f"locking {stem}.in")
+    with tempfile.TemporaryDirectory() as scratch:
+        found = debs.offered(engines.listed(name), engines.sources(), scratch=Path(scratch))
+    head = f"# Written by `./streambed lock --engine {name}`, from {stem}.in.\n"
+    lines = "".join(f"{package}={version}\n" for package, version in found.items())
+    (paths.ROOT / f"{stem}.lock").write_text(head + lines, encoding="utf-8")
 
 
 def _compile(stem: str, options: tuple[str, ...], *, upgrade: bool) -> None:

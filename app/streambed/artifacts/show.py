@@ -1,24 +1,27 @@
 """Fetch the artifacts and list them."""
 
 import json
+from collections.abc import Sequence
 
 from rich.table import Table
 
 from streambed import console
+from streambed.artifacts import engines
 from streambed.artifacts.ensuring import ensure, select
 
 
-def show(*, as_json: bool = False) -> None:
+def show(*, extras: Sequence[str] = (), as_json: bool = False) -> None:
     """Make sure that the cache holds every artifact, then print one line for each.
 
     Args:
+        extras: training engines to fetch, too.
         as_json: print {name: {path, sha256, version, size_bytes}} instead of a table.
 
     Raises:
         StreambedError: one of them could not be fetched or is not as pinned.
     """
-    paths = ensure()
-    artifacts = select()
+    paths = ensure() | {f"engine_{name}": p for name, p in engines.ensure(extras).items()}
+    artifacts = [*select(), *(engines.locked(name) for name in extras)]
     if as_json:
         rows = {
             one.name: {

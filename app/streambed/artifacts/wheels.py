@@ -33,7 +33,12 @@ def split_lock(text: str) -> dict[str, str]:
 
 
 def fetch_wheels(
-    blocks: Mapping[str, str], *, python: str, scratch: Path, target: Path, lock: int
+    blocks: Mapping[str, str],
+    *,
+    python: str,
+    scratch: Path,
+    target: Path,
+    lock: int,
 ) -> None:
     """Download the wheels of the locked releases `blocks` for the nodes' Python, e.g. "3.11"."""
     tag = "cp" + python.replace(".", "")

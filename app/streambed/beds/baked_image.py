@@ -32,12 +32,17 @@ labels go on into the image, and from there to every node."""
 _PLAYBOOK = paths.ROOT / "ansible" / "bake.yml"
 
 
+def image_name() -> str:
+    """What the baked image is called, made or not; asks nobody."""
+    base = base_image.tag(paths.ROOT / "roles")
+    return f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
+
+
 def name_if_there() -> str | None:
     """The baked image's name, or None when it (or its base) has still to be made."""
-    base = base_image.tag(paths.ROOT / "roles")
-    if not base_image.exists(base):
+    if not base_image.exists(base_image.tag(paths.ROOT / "roles")):
         return None
-    name = f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
+    name = image_name()
     return name if base_image.exists(name) else None
 
 
@@ -51,7 +56,7 @@ def ensure(say: Callable[[str], None]) -> str:
     if found is not None:
         return found
     base = base_image.ensure(say)
-    name = f"{REPOSITORY}:{image_inputs.digest(paths.ROOT, base)}"
+    name = image_name()
     lock = paths.cache_dir() / "locks" / "bake.lock"
     with locks.shared_work(lock, waiting=lambda who: say(f"node image: waiting for {who}")):
         if not base_image.exists(name):

@@ -16,7 +16,7 @@ _ROLE_PARTS = (
 )
 
 # Roles that the bake and the install parts of others include, whole.
-_HELPER_ROLES = ("artifacts", "preflight")
+_HELPER_ROLES = ("artifacts", "debian_packages", "preflight")
 
 _FILES = (
     "ansible/bake.yml",

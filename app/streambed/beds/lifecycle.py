@@ -10,13 +10,14 @@ from pathlib import Path
 from rich.table import Table
 
 from streambed import artifacts, console, paths
-from streambed.beds import locks, playbook, processes, ssh, state, verification
+from streambed.artifacts import engines as engine_artifacts
+from streambed.beds import engines, locks, playbook, processes, ssh, state, verification
 from streambed.beds.files import private_directory
 from streambed.beds.names import names_of
 from streambed.beds.provider import NodeState
 from streambed.beds.providers import provider_of
 from streambed.errors import StreambedError
-from streambed.inventory import Inventory
+from streambed.inventory import Inventory, maker_file
 from streambed.quantities import format_duration
 
 SITE = paths.ROOT / "ansible" / "site.yml"
@@ -33,9 +34,12 @@ def up(bed: Inventory, *, on_step: OnStep = console.step) -> None:
         StreambedError: a stage failed; what is there stays for the next `up`, or for `down`.
     """
     started = time.monotonic()
-    with _alone(bed, "up"):
+    with alone(bed, "up"):
         _create(bed, on_step)
-        _provision(bed, on_step)
+        # Ten JVMs on a third of a core each start no sooner than one that has it all. Killed in
+        # here, the bed counts as created only, and nothing runs on it before the next `up`.
+        with provider_of(bed, say=console.say).unhurried():
+            _provision(bed, on_step)
         _verify(bed, on_step)
     took = format_duration(time.monotonic() - started)
     on_step(f"bed {bed.name} is up and verified ({took})")
@@ -43,7 +47,7 @@ def up(bed: Inventory, *, on_step: OnStep = console.step) -> None:
 
 def create(bed: Inventory, *, on_step: OnStep = console.step) -> None:
     """Create and start the nodes, and wait until each lets us in; no provisioning."""
-    with _alone(bed, "create"):
+    with alone(bed, "create"):
         _create(bed, on_step)
 
 
@@ -53,7 +57,7 @@ def provision(bed: Inventory, *, on_step: OnStep = console.step) -> int:
     Returns:
         How many results were changes: 0 when nothing was to be done.
     """
-    with _alone(bed, "provision"):
+    with alone(bed, "provision"):
         _require_nodes(bed)
         ssh.wait_for_all(bed)
         return _provision(bed, on_step)
@@ -65,7 +69,7 @@ def verify(bed: Inventory, *, on_step: OnStep = console.step) -> None:
     Raises:
         StreambedError: names the checks that failed.
     """
-    with _alone(bed, "verify"):
+    with alone(bed, "verify"):
         _require_nodes(bed)
         ssh.wait_for_all(bed, timeout_s=10)
         _verify(bed, on_step)
@@ -77,14 +81,21 @@ def down(bed: Inventory, *, on_step: OnStep = console.step) -> bool:
     Returns:
         False when there was nothing to remove, which is said and is no error.
     """
-    with _alone(bed, "down"):
+    with alone(bed, "down"):
         found = provider_of(bed, say=console.say).destroy()
-        directory = paths.state_dir(bed.name)
-        for part in ("ssh", "secrets"):
-            shutil.rmtree(directory / part, ignore_errors=True)
-        state.forget(directory)
+        forget(bed)
     on_step(f"bed {bed.name} is removed" if found else f"bed {bed.name} is not up: nothing to do")
     return found
+
+
+def forget(bed: Inventory) -> None:
+    """Remove what is known of a bed that is gone: keys, secrets, state; logs stay."""
+    directory = paths.state_dir(bed.name)
+    for part in ("ssh", "secrets", "vagrant"):
+        shutil.rmtree(directory / part, ignore_errors=True)
+    state.forget(directory)
+    engines.forget(bed)
+    maker_file(bed.name).unlink(missing_ok=True)
 
 
 def status(bed: Inventory) -> tuple[NodeState, ...]:
@@ -93,11 +104,12 @@ def status(bed: Inventory) -> tuple[NodeState, ...]:
 
 
 def is_up(bed: Inventory) -> bool:
-    """Are all nodes running, and was the bed verified since it was created?
+    """Are all nodes running with what is wanted, and was the bed verified since it was created?
 
     Cheap (well below a second), for a command that needs a bed.
     """
-    if state.read(paths.state_dir(bed.name)).get("stage") != "verified":
+    known = state.read(paths.state_dir(bed.name))
+    if known.get("stage") != "verified" or known.get("engines", []) != list(engines.wanted(bed)):
         return False
     return all(node.condition == "running" for node in status(bed))
 
@@ -143,7 +155,7 @@ def ssh_argv(bed: Inventory, node: str, command: Sequence[str] = ()) -> list[str
 
 
 @contextmanager
-def _alone(bed: Inventory, command: str) -> Iterator[None]:
+def alone(bed: Inventory, command: str) -> Iterator[None]:
     """Hold the bed, with what a killed predecessor left running ended first."""
     directory = paths.state_dir(bed.name)
     with locks.exclusive(directory / "lock", what=f"bed {bed.name}", command=command):
@@ -162,7 +174,8 @@ def _require_nodes(bed: Inventory) -> None:
 
 def _create(bed: Inventory, on_step: OnStep) -> None:
     provider = provider_of(bed, say=console.say)
-    on_step(f"creating {len(bed.nodes)} nodes of bed {bed.name} ({provider.name})")
+    verb = "creating" if provider.name == "podman" else "reaching"
+    on_step(f"{verb} {len(bed.nodes)} nodes of bed {bed.name} ({provider.name})")
     provider.create()
     ssh.wait_for_all(bed)
     state.record(
@@ -174,8 +187,17 @@ def _provision(bed: Inventory, on_step: OnStep) -> int:
     on_step(f"provisioning bed {bed.name}")
     # Roles fetch nothing themselves; with a full cache this touches no network.
     artifacts.ensure(thorough=False)
-    account = playbook.run(SITE, bed.path, bed_id=names_of(bed.name).id, log=_log(bed, "provision"))
-    state.record(paths.state_dir(bed.name), "provisioned", changed=account.changed)
+    extras = list(engines.wanted(bed))
+    if extras:
+        engine_artifacts.ensure(extras, thorough=False)
+    account = playbook.run(
+        SITE,
+        bed.path,
+        bed_id=names_of(bed.name).id,
+        log=_log(bed, "provision"),
+    )
+    facts = {"changed": account.changed, "engines": extras}
+    state.record(paths.state_dir(bed.name), "provisioned", **facts)
     return account.changed
 
 

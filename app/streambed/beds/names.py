@@ -10,6 +10,8 @@ LABEL_CLONE = "streambed.clone"
 LABEL_BED = "streambed.bed"
 LABEL_ID = "streambed.id"
 LABEL_SPEC = "streambed.spec"
+LABEL_MAKER = "streambed.maker"
+"""Only on containers that another made than the container provider: `vagrant`."""
 
 # Both end up in host names and paths.
 _ALLOWED = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
@@ -34,6 +36,10 @@ class BedNames:
 
     def container(self, node: str) -> str:
         return f"streambed-{self.id}-{node}"
+
+    def disk(self, node: str) -> str:
+        """The volume of a node, beginning like its file's name; of all nodes, the beginning."""
+        return f"{self.network}-disk-{node}"
 
     def labels(self) -> dict[str, str]:
         return {LABEL_CLONE: self.clone, LABEL_BED: self.bed, LABEL_ID: self.id}

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -81,7 +81,6 @@ def run(
     *,
     bed_id: str,
     log: Path,
-    arguments: Iterable[str] = (),
     extra_environment: Mapping[str, str] | None = None,
 ) -> Account:
     """Run a playbook to its end.
@@ -105,7 +104,7 @@ def run(
             }
             argv = [sys.executable, "-m", "ansible", "playbook"]
             with processes.running(
-                [*argv, "-i", str(inventory), str(playbook), *arguments],
+                [*argv, "-i", str(inventory), str(playbook)],
                 bed_id=bed_id,
                 log=stream,
                 extra_environment=environ,

@@ -2,13 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from streambed import paths
-from streambed.beds import baked_image, capacity, keys, network, podman, readiness, seed
-from streambed.beds.names import LABEL_ID, LABEL_SPEC, BedNames, check_name, names_of
+from streambed.beds import baked_image, capacity, disks, keys, network, podman, readiness, seed
+from streambed.beds.names import (
+    LABEL_ID,
+    LABEL_MAKER,
+    LABEL_SPEC,
+    BedNames,
+    check_name,
+    names_of,
+)
 from streambed.beds.provider import NodeCondition, NodeState
 from streambed.errors import StreambedError
 from streambed.inventory import Inventory, Node
@@ -40,6 +48,7 @@ def create_arguments(node: Node, names: BedNames) -> list[str]:
         f"--memory-swap={node.memory_bytes}",
         "--pids-limit=8192",
         *podman.LIMITS,
+        *disks.arguments(node, names),
         "--log-opt=max-size=1mb",
         *(f"--label={key}={value}" for key, value in names.labels().items()),
     ]
@@ -80,10 +89,23 @@ class PodmanProvider:
         if not network.exists(self._names, subnet):
             network.check_free(subnet, network.held_subnets(self._names))
 
+    def containers(self, maker: str | None = None) -> set[str]:
+        """The nodes that have a container, of this maker only when one is named."""
+        return {
+            node
+            for node, container in self._containers().items()
+            if maker in (None, _maker(container))
+        }
+
     def create(self) -> None:
         self.check()
         subnet = network.parse_subnet(self._inventory.subnet)
         conditions = self._containers()
+        if "vagrant" in map(_maker, conditions.values()):
+            raise StreambedError(
+                f"bed {self._inventory.name} has nodes that vagrant made",
+                hint="vagrant destroy -f, or ./streambed down",
+            )
         wanted = [node for node in self._inventory.nodes if self._must_make(node, conditions)]
         if wanted:
             readiness.check(image_is_there=baked_image.name_if_there() is not None)
@@ -130,6 +152,7 @@ class PodmanProvider:
             podman.call("rm", "--force", "--time=0", container)
         arguments = create_arguments(node, self._names)
         label = f"--label={LABEL_SPEC}={spec_hash(arguments)}"
+        disks.make(node, self._names)
         podman.call("create", *arguments, label, image, "/sbin/init")
         archive = seed.render(
             node,
@@ -138,6 +161,21 @@ class PodmanProvider:
             bed_keys.controller.public,
         )
         podman.call("cp", "-", f"{container}:/", stdin=archive)
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        cores = float(capacity.this_host().cores)
+        self._give_cpus(lambda _: cores)
+        try:
+            yield
+        finally:
+            self._give_cpus(lambda node: node.cpus or cores)
+
+    def _give_cpus(self, quota: Callable[[Node], float]) -> None:
+        def give(node: Node) -> None:
+            podman.call("update", f"--cpus={quota(node):g}", self._names.container(node.name))
+
+        _in_parallel(give, self._inventory.nodes)
 
     def start(self, *nodes: str) -> None:
         _in_parallel(
@@ -151,6 +189,14 @@ class PodmanProvider:
             [self._inventory.node(name) for name in nodes],
         )
 
+    def freeze(self, node: str) -> None:
+        """Stop the node's time: every process of it stands still."""
+        podman.call("pause", self._names.container(node))
+
+    def thaw(self, node: str) -> None:
+        """Let a frozen node go on."""
+        podman.call("unpause", self._names.container(node))
+
     def destroy(self) -> bool:
         # Again until nothing is left: a podman call that outlived its killed `up` may still
         # be adding a container.
@@ -158,6 +204,7 @@ class PodmanProvider:
         while containers := self._container_names():
             found = True
             podman.call("rm", "--force", "--time=0", *containers)
+        found = disks.remove(self._names) or found
         return network.remove(self._names) or found
 
     def exists(self) -> bool:
@@ -173,7 +220,8 @@ class PodmanProvider:
     def _state(self, node: Node, container: dict[str, Any] | None) -> NodeState:
         if container is None:
             return NodeState(node.name, node.address, "missing")
-        condition: NodeCondition = "running" if container["State"] == "running" else "stopped"
+        told = container["State"]
+        condition: NodeCondition = told if told in ("running", "paused") else "stopped"
         return NodeState(node.name, node.address, condition, image=container["Image"])
 
     def facts(self) -> dict[str, object]:
@@ -200,6 +248,10 @@ class PodmanProvider:
 
     def _container_names(self) -> list[str]:
         return [self._names.container(node) for node in self._containers()]
+
+
+def _maker(container: dict[str, Any]) -> str:
+    return str(container["Labels"].get(LABEL_MAKER, PodmanProvider.name))
 
 
 def _in_parallel(work: Callable[[Node], object], nodes: Sequence[Node]) -> None:

@@ -1,9 +1,10 @@
 """What makes nodes: the one interface that the bed's life needs of it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-NodeCondition = Literal["running", "stopped", "missing"]
+NodeCondition = Literal["running", "paused", "stopped", "missing"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class Provider(Protocol):
 
     def create(self) -> None:
         """Bring every node into being and start it; nodes that run are left alone."""
+
+    def unhurried(self) -> AbstractContextManager[None]:
+        """While the block runs, nodes may be without their CPU quotas; after it they have them."""
 
     def start(self, *nodes: str) -> None:
         """Start the named nodes."""

@@ -20,7 +20,7 @@ def check(*, image_is_there: bool) -> None:
     Raises:
         StreambedError: names everything that is missing, with what mends it.
     """
-    findings = [containers.podman_answers(), containers.runtime()]
+    findings = [containers.podman_answers(), containers.runtime(), containers.loop_devices()]
     answers = kernel.parse_answers(root.run_script(kernel.render_script(kernel.FEATURES)).stdout)
     findings += kernel.judge(kernel.FEATURES, answers)
     missing = [finding for finding in findings if finding.state is State.MISSING]

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from streambed import __version__
-from streambed.cli import bed, demo, experiment, house
+from streambed.cli import bed, demo, doors, experiment, house
 from streambed.console import err
 from streambed.errors import StreambedError
 
@@ -19,7 +19,7 @@ def app() -> None:
     """How many images a second can be classified behind this link, and what is in the way?"""
 
 
-for room in (demo, bed, experiment, house):
+for room in (demo, bed, experiment, doors, house):
     for command in room.COMMANDS:
         app.add_command(command)
 

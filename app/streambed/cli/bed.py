@@ -10,12 +10,21 @@ from streambed.cli import options
 
 @click.command()
 @options.inventory
-def up(inventory_path: str) -> None:
+@click.option(
+    "--engines",
+    metavar="A,B",
+    help="Training engines that the workers are to have from now on (chainermn, torch), or none.",
+)
+def up(inventory_path: str, engines: str | None) -> None:
     """Create, provision and verify a bed; goes on where an earlier `up` stopped."""
     from streambed import inventory
+    from streambed.beds import engines as extras
     from streambed.beds import lifecycle
 
-    lifecycle.up(inventory.load(inventory_path))
+    bed = inventory.load(inventory_path)
+    if engines is not None:
+        extras.ask(bed, extras.parse(engines))
+    lifecycle.up(bed)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The project's own keeping: doctor, test, artifacts, clean."""
+"""The project's own keeping: doctor, test, artifacts, audit, clean."""
 
 import sys
 
@@ -19,31 +19,57 @@ def doctor(as_json: bool) -> None:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Only what needs no bed: linters, types, unit tests.")
-def test(quick: bool) -> None:
-    """Run all checks of the project; the last line is `N passed, N failed`."""
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also three brokers, a lab, Vagrant and a training: half an hour more.",
+)
+def test(quick: bool, everything: bool) -> None:
+    """Run the checks of the project; the last line is `N passed, N failed`."""
     from streambed import checks
 
-    tally = checks.run(quick=quick)
+    if quick and everything:
+        raise click.UsageError("--quick and --all: one of them")
+    tally = checks.run(quick=quick, everything=everything)
     out.print(tally.line())
     sys.exit(1 if tally.failed or not tally.passed else 0)
 
 
 @click.command()
+@options.engines
 @options.as_json
-def artifacts(as_json: bool) -> None:
+def artifacts(engines: tuple[str, ...], as_json: bool) -> None:
     """Fetch what the nodes need into the cache, verify it and list it."""
     from streambed import artifacts as cache
 
-    cache.show(as_json=as_json)
+    cache.show(extras=engines, as_json=as_json)
+
+
+@click.command()
+@click.option("--offline", is_flag=True, help="Only list; ask nobody for advisories.")
+@options.as_json
+def audit(offline: bool, as_json: bool) -> None:
+    """List what runs in which version, with known advisories on its Python packages."""
+    from streambed.artifacts import audit as parts
+
+    sys.exit(0 if parts.show(offline=offline, as_json=as_json) else 1)
 
 
 @click.command()
 @click.option("--upgrade", is_flag=True, help="Take newer versions where the pins allow them.")
-def lock(upgrade: bool) -> None:
-    """Make the lock files anew after a change of versions (for who changes Streambed)."""
+@options.engines
+def lock(upgrade: bool, engines: tuple[str, ...]) -> None:
+    """Make the lock files anew after a change of versions (for who changes Streambed).
+
+    With --engine those of these training engines, and no others.
+    """
     from streambed import artifacts as cache
 
-    cache.relock(upgrade=upgrade)
+    for name in engines:
+        cache.relock_engine(name, upgrade=upgrade)
+    if not engines:
+        cache.relock(upgrade=upgrade)
 
 
 @click.command()
@@ -55,4 +81,4 @@ def clean(yes: bool) -> None:
     cleaning.run(remove=yes)
 
 
-COMMANDS = (doctor, test, artifacts, clean, lock)
+COMMANDS = (doctor, test, artifacts, audit, clean, lock)

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from streambed.pipelines.training.names import EXTRAS
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 inventory: Decorator = click.option(
@@ -29,5 +31,12 @@ results: Decorator = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
     help="Where runs are kept  [default: results/ in the clone]",
+)
+engines: Decorator = click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice(EXTRAS),
+    help="A training engine; may be given again.",
 )
 as_json: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

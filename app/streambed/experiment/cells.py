@@ -14,9 +14,16 @@ from streambed.experiment.content import canonical, image_facts
 from streambed.experiment.experiment import Experiment
 from streambed.experiment.factor import Configuration
 from streambed.experiment.factors import StreamingConfiguration, by_field
+from streambed.experiment.kafka import (
+    BrokerConfiguration,
+    CamerasConfiguration,
+    KafkaConfiguration,
+)
+from streambed.experiment.kafka_length import images_of as kafka_images
 from streambed.experiment.length import images_of
 from streambed.experiment.levels import Value
 from streambed.experiment.schema import Gates, WarmUp
+from streambed.experiment.training import TrainingConfiguration
 from streambed.inventory import Inventory
 
 SHORT = 10
@@ -69,12 +76,17 @@ class Cell:
     def streaming(self) -> StreamingConfiguration:
         """The configuration of a cell of pipeline `streaming`, or what another has in common.
 
-        An ablation takes it apart; a batch has its nodes, model and images.
+        An ablation takes it apart; a batch has its nodes, model and images, a training its nodes
+        and images.
         """
         if isinstance(self.config, AblationConfiguration):
             return _whole(self.config)
         if isinstance(self.config, BatchConfiguration):
             return _alike(self.config)
+        if isinstance(self.config, TrainingConfiguration):
+            return StreamingConfiguration(
+                images=self.config.images, workers=self.config.workers, dataset=self.config.dataset
+            )
         if not isinstance(self.config, StreamingConfiguration):
             raise TypeError(f"a cell of pipeline {self.pipeline!r} has no streaming configuration")
         return self.config
@@ -91,6 +103,27 @@ class Cell:
         """The configuration of a cell of pipeline `batch`."""
         if not isinstance(self.config, BatchConfiguration):
             raise TypeError(f"a cell of pipeline {self.pipeline!r} has no chunks")
+        return self.config
+
+    @property
+    def kafka(self) -> KafkaConfiguration:
+        """The configuration of a cell of pipeline `kafka`."""
+        if not isinstance(self.config, KafkaConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no scenario")
+        return self.config
+
+    @property
+    def cameras(self) -> CamerasConfiguration:
+        """The configuration of a cell of pipeline `cameras`."""
+        if not isinstance(self.config, CamerasConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no cameras")
+        return self.config
+
+    @property
+    def training(self) -> TrainingConfiguration:
+        """The configuration of a cell of pipeline `training`."""
+        if not isinstance(self.config, TrainingConfiguration):
+            raise TypeError(f"a cell of pipeline {self.pipeline!r} has no engine")
         return self.config
 
     @property
@@ -202,7 +235,9 @@ def _cell(experiment: Experiment, config: Configuration) -> Cell:
     cpus = _producer_cpus(config, nodes)
     searches = isinstance(config, StreamingConfiguration) and config.sustainable_share is not None
     images = config.images
-    if not searches:
+    if isinstance(config, BrokerConfiguration):
+        images = kafka_images(config, nodes)
+    elif not searches:
         images = images_of(config, experiment.warm_up, payload_bytes, cpus)
     shown = [factor.show(getattr(config, factor.field)) for factor in experiment.varied]
     return Cell(

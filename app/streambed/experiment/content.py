@@ -10,6 +10,7 @@ from streambed.errors import StreambedError
 from streambed.experiment.levels import Kind, Model, OrWord, PathTo, Value
 
 MNIST_IMAGE_SHAPE = (28, 28)
+MNIST_TRAINING_IMAGES = 60_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,24 @@ def image_facts(dataset: str) -> ImageFacts:
     digest.update(loaded.images.tobytes())
     digest.update(loaded.labels.tobytes())
     return ImageFacts(tuple(loaded.image_shape), digest.hexdigest())
+
+
+@functools.cache
+def training_images(dataset: str) -> int:
+    """Images of the training set of `mnist` or of a directory.
+
+    Raises:
+        StreambedError: the directory holds none.
+    """
+    if dataset == "mnist":
+        return MNIST_TRAINING_IMAGES
+    from streambed.pipelines import datasets
+    from streambed.pipelines.errors import SpecError
+
+    try:
+        return len(datasets.load(dataset, "train").images)
+    except SpecError as error:
+        raise StreambedError(str(error)) from error
 
 
 @functools.cache

@@ -5,6 +5,10 @@ from collections.abc import Hashable, Sequence
 from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.cells import Cell
+from streambed.experiment.content import training_images
+from streambed.experiment.factors import StreamingConfiguration
+from streambed.experiment.kafka import CamerasConfiguration, KafkaConfiguration
+from streambed.experiment.kafka_estimate import cameras_cell_s, kafka_cell_s, loads_s
 from streambed.experiment.length import (
     arrival_images_per_s,
     producer_images_per_s,
@@ -12,6 +16,8 @@ from streambed.experiment.length import (
 )
 from streambed.experiment.order import Execution
 from streambed.experiment.schedule import makespan_s
+from streambed.experiment.training import TrainingConfiguration
+from streambed.pipelines.training.names import CHAINERMN, SPARK_MLP, TORCH
 
 BED_UP_S, NODE_UP_S = 30.0, 5.0
 """A bed that is down, and each of its nodes: created, provisioned, verified from a baked image."""
@@ -75,6 +81,27 @@ JOB_S = 4.0
 WARM_THREAD_CPU_S = 0.15
 """CPU time of a Python worker that starts and builds its model, before a job that classifies."""
 
+TRAINED_PER_CORE_S = {CHAINERMN: 3_000.0, TORCH: 4_000.0, SPARK_MLP: 2_500.0}
+"""Images/s that a core trains (facts.md: 2,330 and 4,980 with the stock network and batches of 512;
+quick_lenet5.py is expected to be faster than the first, which a run has yet to show)."""
+
+UPDATE_CPU_S = {CHAINERMN: 0.009, TORCH: 0.003, SPARK_MLP: 0.5}
+"""CPU time of an update beside its images: what a batch of 1 takes (facts.md: 104 images/s)."""
+
+RANK_EFFICIENCY = 0.95
+"""What each further rank leaves of it: ranks wait for the slowest one."""
+
+EVALUATED_PER_TRAINED = 3.0
+"""Evaluating an image takes so many times less than training it: no gradients."""
+
+TEST_IMAGES = 10_000
+
+RANK_START_CPU_S = {CHAINERMN: 6.0, TORCH: 16.0, SPARK_MLP: 2.0}
+"""CPU time until a rank trains: interpreters, imports, connections."""
+
+PREPARED_PER_CORE_S = 60_000.0
+"""Images/s that a core decodes, normalises, augments and writes."""
+
 OTHER_S = 5.0
 """Topics, shaping, collecting, checking and storing the results of a cell."""
 
@@ -113,9 +140,16 @@ def classifying_s(cell: Cell) -> float:
 
 
 def search_s(cell: Cell) -> float:
-    """How long the search for the sustainable rate takes, in the cells that have one."""
-    if cell.streaming.sustainable_share is None:
+    """How long the search for the sustainable rate takes, in the cells that have one.
+
+    With a fault the first cell of a bed searches for all of them: `run_s` has that.
+    """
+    if cell.streaming.sustainable_share is None or cell.streaming.fault is not None:
         return 0.0
+    return _search_s(cell)
+
+
+def _search_s(cell: Cell) -> float:
     return PROBES * max(PROBE_S, PROBE_TRIGGERS * cell.streaming.trigger_s)
 
 
@@ -125,6 +159,12 @@ def cell_s(cell: Cell) -> float:
         return _stage_s(cell, cell.config)
     if isinstance(cell.config, BatchConfiguration):
         return _batch_s(cell, cell.config)
+    if isinstance(cell.config, KafkaConfiguration):
+        return kafka_cell_s(cell)
+    if isinstance(cell.config, CamerasConfiguration):
+        return cameras_cell_s(cell)
+    if isinstance(cell.config, TrainingConfiguration):
+        return _training_s(cell, cell.config)
     return _streaming_s(cell)
 
 
@@ -148,6 +188,22 @@ def _batch_s(cell: Cell, config: BatchConfiguration) -> float:
     threads = config.workers * config.threads
     warm_cpu_s = threads * (WARM_THREAD_CPU_S + cell.warm_up.prime_images / BATCH_IMAGES_PER_CORE_S)
     return JOB_S + tasks_s + (warm_cpu_s + cell.given_images / BATCH_IMAGES_PER_CORE_S) / cores
+
+
+def _training_s(cell: Cell, config: TrainingConfiguration) -> float:
+    """Application, preprocessing, ranks, epochs with their evaluations; ranks share a node."""
+    core = min(cell.quotas.worker or float(config.ranks), float(config.ranks))
+    cores = core * config.workers * RANK_EFFICIENCY ** (config.all_ranks - 1)
+    images = training_images(config.dataset)
+    steps = config.steps(images)
+    per_core_s = TRAINED_PER_CORE_S[config.engine]
+    training = steps.trained_images / per_core_s / cores
+    training += steps.updates * UPDATE_CPU_S[config.engine] * config.ranks / core
+    epochs = -(-steps.updates // steps.per_epoch)
+    evaluating = epochs * TEST_IMAGES / per_core_s / EVALUATED_PER_TRAINED / cores
+    starting = RANK_START_CPU_S[config.engine] * config.ranks / min(1.0, core)
+    preparing = images / PREPARED_PER_CORE_S / cores
+    return cold_start_s(cell) + preparing + starting + training + evaluating + 2 * OTHER_S
 
 
 def _streaming_s(cell: Cell) -> float:
@@ -186,5 +242,13 @@ def costs_s(executions: Sequence[Execution]) -> list[float]:
 
 
 def run_s(executions: Sequence[Execution]) -> float:
-    """A whole run, with its beds up."""
-    return sum(costs_s(executions))
+    """A whole run, its beds up: cells, and what they share, be it applications, topics or rates."""
+    disturbed = {
+        cell.bed: cell
+        for cell in (execution.cell for execution in executions)
+        if isinstance(cell.config, StreamingConfiguration)
+        and cell.config.fault is not None
+        and cell.config.sustainable_share is not None
+    }
+    searches_s = sum(_search_s(cell) for cell in disturbed.values())
+    return sum(costs_s(executions)) + loads_s(executions) + searches_s

@@ -17,6 +17,8 @@ from streambed.experiment.factor import (
     factor,
     preset_of,
 )
+from streambed.experiment.fault import AFTER_S, FAULTS
+from streambed.experiment.kafka import CamerasConfiguration, KafkaConfiguration
 from streambed.experiment.levels import (
     Choice,
     Count,
@@ -29,6 +31,7 @@ from streambed.experiment.levels import (
     Rate,
     Value,
 )
+from streambed.experiment.training import TrainingConfiguration
 
 _SWAPS = (
     *("producer", "producer_settings", "partitions"),
@@ -150,6 +153,13 @@ class StreamingConfiguration(Configuration):
         default="none",
         meaning="compression of the producer's batches",
     )
+    plaintext: str = factor(
+        "plaintext",
+        Choice(("off", "on")),
+        default="off",
+        meaning="off: Kafka's clients come by TLS, with passwords; on: without either, through a "
+        "port that is open as long as the cell runs. Spark's own connections stay encrypted",
+    )
     offered_rate_images_per_s: float | None = factor(
         "offered_rate",
         OrWord("closed", ImageRate()),
@@ -161,6 +171,13 @@ class StreamingConfiguration(Configuration):
         OrWord("none", Fraction(whole=True)),
         default=None,
         meaning="open mode at this part of the sustainable rate, which the cell searches first",
+    )
+    fault: str | None = factor(
+        "fault",
+        OrWord("none", Choice(tuple(FAULTS))),
+        default=None,
+        meaning="; ".join(f"{name}: {each.what}" for name, each in FAULTS.items())
+        + f". Each {AFTER_S:g} s after the first image; open mode only",
     )
     model: str = factor(
         "model",
@@ -237,11 +254,29 @@ class StreamingConfiguration(Configuration):
             )
         if ".py:" in self.model and self.weights is None:
             found.append(f"model {self.model!r} needs `weights`: the path of its weights file")
+        if self.fault is not None and not self.open_mode:
+            found.append(
+                f"fault {self.fault!r} is felt as lateness, which closed mode does not know; give "
+                "an `offered_rate` or a `sustainable_share`"
+            )
+        if self.fault is not None and self.duration_s is not None and self.duration_s < 2 * AFTER_S:
+            found.append(
+                f"fault {self.fault!r} comes {AFTER_S:g} s after the first image; allowed is a "
+                f"`duration` of {2 * AFTER_S:g} s and more"
+            )
         return found
 
 
 PIPELINES: Mapping[str, type[Configuration]] = {
-    cls.pipeline: cls for cls in (StreamingConfiguration, AblationConfiguration, BatchConfiguration)
+    cls.pipeline: cls
+    for cls in (
+        StreamingConfiguration,
+        AblationConfiguration,
+        BatchConfiguration,
+        KafkaConfiguration,
+        CamerasConfiguration,
+        TrainingConfiguration,
+    )
 }
 """Every pipeline an experiment can name. A new one is one class here."""
 

@@ -12,16 +12,19 @@ An ablation reads a loaded topic, in micro-batches of a given size:
 
     images = (warm_up.triggers + MEASURED_TRIGGERS) * micro_batch_images
 
-A batch classifies chunks * chunk_images, or none where chunks are timed.
+A batch classifies chunks * chunk_images, or none where chunks are timed. A training trains each of
+its images once in each epoch, up to its last update.
 """
 
 import math
 
 from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.batch import BatchConfiguration
+from streambed.experiment.content import training_images
 from streambed.experiment.factor import Configuration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.schema import WarmUp
+from streambed.experiment.training import TrainingConfiguration
 from streambed.link import expected_goodput_bit_per_s
 
 MEASURED_TRIGGERS = 8
@@ -113,6 +116,8 @@ def images_of(
         return config.images
     if isinstance(config, BatchConfiguration):
         return config.asked_images
+    if isinstance(config, TrainingConfiguration):
+        return config.steps(training_images(config.dataset)).trained_images
     if isinstance(config, AblationConfiguration):
         return (warm_up.triggers + MEASURED_TRIGGERS) * config.micro_batch_images
     assert isinstance(config, StreamingConfiguration)

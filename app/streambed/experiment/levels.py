@@ -79,15 +79,20 @@ class Duration:
 
     zero: bool = False
     """Whether none at all means something."""
+    most_s: float | None = None
     unit: str = "s"
 
     @property
     def allowed(self) -> str:
         """What may be written, in words."""
-        return f"a duration with its unit, as in '{0 if self.zero else 2} s'"
+        most = "" if self.most_s is None else f", up to {self.show(self.most_s)}"
+        return f"a duration with its unit, as in '{0 if self.zero else 2} s'{most}"
 
     def parse(self, raw: object, _folder: Path) -> float:
-        return _quantity(raw, functools.partial(quantities.parse_duration, zero_ok=self.zero))
+        value = _quantity(raw, functools.partial(quantities.parse_duration, zero_ok=self.zero))
+        if self.most_s is not None and value > self.most_s:
+            raise Rejected(f"{raw!r} is too long: allowed is {self.allowed}")
+        return value
 
     def show(self, value: Value) -> str:
         return f"{_number(value):g} s"
@@ -112,6 +117,29 @@ class ImageRate:
 
     def show(self, value: Value) -> str:
         return f"{_number(value):g} images/s"
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number of bytes."""
+
+    most: int | None = None
+    unit: str = "bytes"
+
+    @property
+    def allowed(self) -> str:
+        """What may be written, in words."""
+        most = "" if self.most is None else f", up to {self.show(self.most)}"
+        return f"a size with its unit, as in '64 KiB'{most}"
+
+    def parse(self, raw: object, _folder: Path) -> int:
+        value = int(_quantity(raw, quantities.parse_size))
+        if self.most is not None and value > self.most:
+            raise Rejected(f"{raw!r} is too large: allowed is {self.allowed}")
+        return value
+
+    def show(self, value: Value) -> str:
+        return quantities.format_size(_number(value))
 
 
 @dataclass(frozen=True)

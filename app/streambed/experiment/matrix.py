@@ -150,11 +150,14 @@ def read_matrix(source: Source, subset: str | None, mistakes: Mistakes) -> Matri
         return None
     reader = _Reader(source, factors_of(pipeline), mistakes)
     levels = reader.levels(("factors",))
+    parts = _parts(reader, levels, ()) or [levels]
     fixed = reader.fixed(("fixed",))
     reader.refuse_both(levels, fixed, ("fixed",))
-    whole = Matrix(pipeline, levels, (levels,), fixed, None, tuple(reader.references()))
+    references = tuple(reader.references())
+    whole = Matrix(pipeline, _union(levels, parts), tuple(parts), fixed, None, references)
     subsets = {
-        str(name): _slice(reader, whole, ("subsets", name)) for name in reader.mapping(("subsets",))
+        str(name): _slice(reader, whole, levels, ("subsets", name))
+        for name in reader.mapping(("subsets",))
     }
     if subset is None:
         return whole
@@ -164,12 +167,16 @@ def read_matrix(source: Source, subset: str | None, mistakes: Mistakes) -> Matri
     return subsets[subset]
 
 
-def _slice(reader: _Reader, whole: Matrix, where: Where) -> Matrix:
-    levels = _levels(reader, whole.levels, (*where, "factors"))
-    parts = [
-        _levels(reader, levels, (*where, "parts", index, "factors"))
-        for index in range(reader.length((*where, "parts")))
-    ] or [levels]
+def _slice(reader: _Reader, whole: Matrix, written: Levels, where: Where) -> Matrix:
+    """A subset of the levels that are `written`: with parts of its own, or cut from the whole's.
+
+    One that names all factors is what it says; what others leave out goes together as in the whole.
+    """
+    levels = _levels(reader, written, (*where, "factors"))
+    parts = _parts(reader, levels, where)
+    if not parts and written.keys() - reader.mapping((*where, "factors")).keys():
+        parts = _cut(whole.parts, levels)
+    parts = parts or [levels]
     fixed = reader.fixed((*where, "fixed"))
     reader.refuse_both(levels, fixed, (*where, "fixed"))
     repeats = reader.mapping(where).get("repeats")
@@ -180,6 +187,23 @@ def _slice(reader: _Reader, whole: Matrix, where: Where) -> Matrix:
         fixed=_merge(whole.fixed, fixed),
         repeats=repeats if isinstance(repeats, int) else None,
     )
+
+
+def _parts(reader: _Reader, levels: Levels, where: Where) -> list[Levels]:
+    """What is written under `parts`, each cut out of the levels; empty where nothing is."""
+    return [
+        _levels(reader, levels, (*where, "parts", index, "factors"))
+        for index in range(reader.length((*where, "parts")))
+    ]
+
+
+def _cut(parts: Sequence[Levels], levels: Levels) -> list[Levels]:
+    """What slices have of these levels, where all factors are left with one."""
+    cut = [
+        {name: tuple(v for v in values if v in part[name]) for name, values in levels.items()}
+        for part in parts
+    ]
+    return [part for part in cut if all(part.values())]
 
 
 def _union(levels: Levels, parts: Sequence[Levels]) -> Levels:

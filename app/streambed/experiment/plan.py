@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from streambed import inventory, link
-from streambed.beds import capacity
+from streambed.beds import capacity, engines
 from streambed.errors import StreambedError
 from streambed.experiment.cells import Cell, cells
 from streambed.experiment.estimate import bed_up_s, cell_s, run_s
 from streambed.experiment.experiment import Experiment
+from streambed.experiment.kafka import BrokerConfiguration
 from streambed.experiment.order import Execution, default_seed, order
-from streambed.experiment.placement import Placement, place
+from streambed.experiment.placement import KafkaPlacement, Placement, place, place_kafka
 from streambed.quantities import format_duration
 
 INTERFACE = "eth0"
@@ -32,7 +33,7 @@ class PlannedCell:
     """A cell with where it runs, how its link is shaped, and for how long."""
 
     cell: Cell
-    placement: Placement
+    placement: Placement | KafkaPlacement
     commands: tuple[link.Command, ...]
     """Run on the client node by `streambed-link set`; empty when nothing is shaped."""
     estimated_s: float
@@ -55,13 +56,16 @@ def build(experiment: Experiment, *, seed: int | None = None) -> Plan:
     """Plan a run of an experiment.
 
     Raises:
-        StreambedError: the inventory is unknown, has no node for a part of the pipeline, or its
-            quotas are more than this host has.
+        StreambedError: the inventory is unknown, has no node for a part of the pipeline, its
+            quotas are more than this host has, or it has no training engine that a cell asks for.
     """
     beds = [inventory.load(bed) for bed in experiment.beds]
     for bed in beds:
-        if bed.provider == "podman":
+        if bed.in_containers:
             capacity.check(bed.nodes, capacity.this_host())
+    for name, bed in zip(experiment.beds, beds, strict=True):
+        here = [c for c in experiment.configurations() if experiment.bed_of(c) == name]
+        engines.refuse_missing(bed, {getattr(c, "engine", "") for c in here})
     all_cells = cells(experiment)
     chosen = default_seed(all_cells) if seed is None else seed
     executions = order(all_cells, experiment.repeats, chosen)
@@ -77,13 +81,20 @@ def build(experiment: Experiment, *, seed: int | None = None) -> Plan:
 
 
 def _planned(cell: Cell) -> PlannedCell:
-    placement = place(cell.streaming, inventory.load(cell.bed))
+    placement = _placed(cell)
     return PlannedCell(cell, placement, shaping_commands(cell, placement), cell_s(cell))
 
 
-def shaping_commands(cell: Cell, placement: Placement) -> tuple[link.Command, ...]:
+def _placed(cell: Cell) -> Placement | KafkaPlacement:
+    bed = inventory.load(cell.bed)
+    if isinstance(cell.config, BrokerConfiguration):
+        return place_kafka(cell.config, bed)
+    return place(cell.streaming, bed)
+
+
+def shaping_commands(cell: Cell, placement: Placement | KafkaPlacement) -> tuple[link.Command, ...]:
     """What `streambed-link set` runs on the client node, from an unshaped link."""
-    rate = cell.streaming.bandwidth_mbit_per_s
+    rate: float | None = getattr(cell.config, "bandwidth_mbit_per_s", None)
     if rate is None:
         return ()
     variables = placement.producer.variables

@@ -80,7 +80,7 @@ class Gates(Section):
 
 
 class Part(Section):
-    """A slice of the matrix that is one of several."""
+    """A slice of the matrix, or of a subset, that is one of several."""
 
     factors: dict[str, list[Any]] = Field(default_factory=dict)
 
@@ -118,6 +118,7 @@ class ExperimentFile(Section):
     bed: Text | BedByFactor = "duo"
     pipeline: Text
     factors: dict[str, list[Any]] = Field(default_factory=dict)
+    parts: list[Part] = Field(default_factory=list)
     fixed: dict[str, Any] = Field(default_factory=dict)
     subsets: dict[str, Subset] = Field(default_factory=dict)
     repeats: Annotated[int, _by(Count())] = setting(Count(), 1, "executions of every cell")

@@ -1,4 +1,7 @@
-"""YAML as plain data, with the line of every key and item, and keys written twice."""
+"""YAML as plain data, with the line of every key and item, and keys written twice.
+
+A merge key (`<<: *name`) gives a mapping what another one has; its own keys win.
+"""
 
 import io
 from dataclasses import dataclass, field
@@ -12,6 +15,8 @@ from streambed.errors import StreambedError
 from streambed.experiment.mistakes import Mistakes, Place
 
 Key = str | int
+_MERGE = "tag:yaml.org,2002:merge"
+
 Where = tuple[Key, ...]
 """The way to a value: keys of mappings and indices of lists."""
 
@@ -81,8 +86,14 @@ def scalar(text: str) -> object:
 def _convert(yaml: YAML, node: Node, where: Where, source: Source, mistakes: Mistakes) -> object:
     source.lines.setdefault(where, node.start_mark.line + 1)
     if isinstance(node, MappingNode):
+        merged: dict[Key, object] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                merged |= _merged(yaml, value_node, where, source, mistakes)
         result: dict[Key, object] = {}
         for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
             line = key_node.start_mark.line + 1
             key = _key(yaml, key_node, source.name, line, mistakes)
             inner = (*where, key)
@@ -95,7 +106,7 @@ def _convert(yaml: YAML, node: Node, where: Where, source: Source, mistakes: Mis
                 continue
             source.lines[inner] = line
             result[key] = _convert(yaml, value_node, inner, source, mistakes)
-        return result
+        return {**merged, **result}
     if isinstance(node, SequenceNode):
         return [
             _convert(yaml, item, (*where, index), source, mistakes)
@@ -103,6 +114,18 @@ def _convert(yaml: YAML, node: Node, where: Where, source: Source, mistakes: Mis
         ]
     value: object = yaml.constructor.construct_object(node)
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _merged(
+    yaml: YAML, node: Node, where: Where, source: Source, mistakes: Mistakes
+) -> dict[Key, object]:
+    """What a merge key brings; its lines are those of the other mapping."""
+    found = _convert(yaml, node, where, source, mistakes)
+    if isinstance(found, dict):
+        return found
+    place = Place(source.name, node.start_mark.line + 1)
+    mistakes.add(place, "`<<` takes a mapping, as in `<<: *name`")
+    return {}
 
 
 def _key(yaml: YAML, node: Node, name: str, line: int, mistakes: Mistakes) -> Key:

@@ -1,9 +1,13 @@
 """Gate 2: every image sent came out, once, with the label the model gives offline."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from streambed.gates.reading import Reading
+
+_REASONS_TOLD = 3
+_REASON_CHARACTERS = 200
 
 
 def acknowledged(sent: int, acked: int) -> Reading:
@@ -20,13 +24,13 @@ def judge(
         sent: images handed to the producer's client.
         acked: images the broker acknowledged.
         seen: the collector's `done` event: `unique`, `duplicates`, `lost`, `unknown_ids`,
-            `mismatches`, `accuracy`.
+            `mismatches`, `accuracy`; `set_aside`, where there is one, tells why images were lost.
         min_accuracy: the fraction of right labels below which something is wrong; None: any.
     """
     accuracy = seen.get("accuracy")
     readings = [
         acknowledged(sent, acked),
-        Reading("images_lost", ok=seen["lost"] == 0, measured=seen["lost"], expected="0"),
+        Reading("images_lost", ok=seen["lost"] == 0, measured=_lost(seen), expected="0"),
         Reading(
             "results_unknown",
             ok=seen["unknown_ids"] == 0,
@@ -56,3 +60,21 @@ def judge(
             )
         )
     return readings
+
+
+def _lost(seen: Mapping[str, Any]) -> int | str:
+    """How many, and why where that is known."""
+    lost: int = seen["lost"]
+    aside: Mapping[str, int] = seen.get("set_aside") or {}
+    return f"{lost}; set aside: {why(aside)}" if lost and aside else lost
+
+
+def why(aside: Mapping[str, int]) -> str:
+    """Of what was set aside (reason → records) the most frequent reasons."""
+    often = sorted(aside.items(), key=lambda reason: -reason[1])
+    told = [
+        f"{textwrap.shorten(reason, _REASON_CHARACTERS)} ({count})"
+        for reason, count in often[:_REASONS_TOLD]
+    ]
+    more = f", {len(often) - len(told)} more reasons" if len(often) > len(told) else ""
+    return f"{', '.join(told)}{more}"

@@ -6,7 +6,9 @@ decide: quotas that sum up to the host's cores keep tasks waiting by design.
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from streambed.gates.reading import Reading
@@ -63,6 +65,29 @@ async def read(sessions: Sequence[Session]) -> tuple[CpuTimes, ...]:
     """Read the counters of every node, at once."""
     done = await asyncio.gather(*(session.run(["sh", "-c", _SCRIPT]) for session in sessions))
     return tuple(parse(completed.stdout) for completed in done)
+
+
+@dataclass
+class Watched:
+    """A stretch of time and what happened to the processors in it; whole when it has ended."""
+
+    before: tuple[CpuTimes, ...]
+    after: tuple[CpuTimes, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def taken(self) -> Taken:
+        """What others took of it."""
+        return taken(self.before, self.after, self.elapsed_s)
+
+
+@contextlib.asynccontextmanager
+async def watching(sessions: Sequence[Session]) -> AsyncIterator[Watched]:
+    """Watch the nodes while the block runs; what comes out is whole only if the block ends well."""
+    watched, began = Watched(await read(sessions)), time.monotonic()
+    yield watched
+    watched.elapsed_s = time.monotonic() - began
+    watched.after = await read(sessions)
 
 
 def taken(before: Sequence[CpuTimes], after: Sequence[CpuTimes], elapsed_s: float) -> Taken:

@@ -46,6 +46,27 @@ def broker_acts(
     )
 
 
+def plaintext_acts(
+    asked: str, producer: Collection[str], servers: Collection[str], source: Mapping[str, str]
+) -> Reading:
+    """`plaintext`: the listener that producer and Spark used, which speaks one protocol only.
+
+    Args:
+        asked: `on` or `off`.
+        producer: leaders of the image topic's partitions, as the producer's client saw them.
+        servers: host:port of the brokers' listener for the level.
+        source: the options in effect in Spark's source.
+    """
+    protocol = source.get("kafka.security.protocol", "PLAINTEXT")
+    wanted = "PLAINTEXT" if asked == "on" else "SASL_SSL"
+    return Reading(
+        gate="plaintext_acts",
+        ok=protocol == wanted and bool(producer) and set(producer) <= set(servers),
+        measured=f"producer: {_words(producer)}; spark: {protocol}",
+        expected=f"{wanted}, at {_words(servers)}",
+    )
+
+
 def producer_acts(asked: str, client: str) -> Reading:
     """`producer`: the library that sent the images, as it named itself."""
     return Reading(

@@ -73,12 +73,12 @@ def overlay() -> Finding:
 
 
 def loop_devices() -> Finding:
-    """Loop devices carry volumes of limited size; the default bed has none."""
+    """Each broker's disk is a file on a loop device."""
     done = root.run_script("losetup --find")
     need = "a free loop device"
     if done.returncode == 0:
         return Finding("loop", need, done.stdout.strip(), State.OK)
-    return Finding("loop", need, done.stderr.strip(), State.NOTE, "modprobe loop")
+    return Finding("loop", need, done.stderr.strip(), State.MISSING, "modprobe loop")
 
 
 def subnets(beds: Sequence[Inventory]) -> list[Finding]:

@@ -14,7 +14,7 @@ def container_beds() -> list[Inventory]:
     """The clone's inventories whose nodes are made on this machine, the default bed first."""
     found = sorted(paths.ROOT.glob("inventory/*/hosts.yml"))
     loaded = [inventory.load(path.parent) for path in found]
-    beds = [bed for bed in loaded if bed.provider == "podman"]
+    beds = [bed for bed in loaded if bed.in_containers]
     return sorted(beds, key=lambda bed: (len(bed.nodes), bed.name))
 
 

@@ -8,8 +8,13 @@ from streambed.pipelines.protocol import run_program
 
 PROGRAMS = {
     "describe": "streambed.pipelines.describe",
+    "clock": "streambed.pipelines.clock",
     "topics": "streambed.pipelines.topics",
+    "replicas": "streambed.pipelines.replicas",
     "produce": "streambed.pipelines.produce",
+    "read": "streambed.pipelines.read",
+    "perf": "streambed.pipelines.perf",
+    "cameras": "streambed.pipelines.cameras",
     "classify": "streambed.pipelines.classify",
     "batch": "streambed.pipelines.batch",
     "consume": "streambed.pipelines.consume",
@@ -17,6 +22,8 @@ PROGRAMS = {
     "predict": "streambed.pipelines.predict",
     "collect": "streambed.pipelines.collect",
     "train": "streambed.pipelines.train",
+    "training": "streambed.pipelines.training.program",
+    "evaluate": "streambed.pipelines.evaluate",
     "reference": "streambed.pipelines.reference",
     "dataset": "streambed.pipelines.dataset",
     "sample": "streambed.pipelines.sample",

@@ -14,12 +14,13 @@ the first of each block, which waits longest for its batch, must not be the only
 class AckSamples:
     """One entry per acknowledged image of the sample; times are unix seconds."""
 
+    every: int = EVERY
     image_id: list[int] = field(default_factory=list)
     acked_at: list[float] = field(default_factory=list)
 
     def of(self, image_id: int) -> OnAck | None:
         """What the sender is to call for this image; None when it is not in the sample."""
-        if image_id % EVERY:
+        if image_id % self.every:
             return None
 
         def enter(acked_at: float) -> None:

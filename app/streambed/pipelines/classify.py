@@ -10,6 +10,7 @@ from streambed.pipelines import (
     backlog,
     datasets,
     intervals,
+    kafka_access,
     model_files,
     spark_conf,
     spark_session,
@@ -52,6 +53,7 @@ class ClassifySpec:
     bootstrap: str
     topic: str
     result_topic: str
+    dead_letter_topic: str
     master_url: str
     driver_address: str
     model: model_files.ModelSpec
@@ -82,7 +84,6 @@ class ClassifySpec:
     reference: str | None = None
     stop_timeout_s: float = 60.0
     conf: dict[str, Any] = field(default_factory=dict)
-    security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         stages.check(self.stage, self.reference)
@@ -139,11 +140,9 @@ class Classifier:
         self._way = way.Way(spec.conversion, spec.calls, spec.arrow_batch_images)
         self._broadcast = session.sparkContext.broadcast(files)
         self.source_options = spark_conf.source_options(
-            spec.settings, spec.bootstrap, spec.topic, spec.max_offsets_per_trigger, spec.security
+            spec.settings, spec.bootstrap, spec.topic, spec.max_offsets_per_trigger
         )
-        self.sink_options = spark_conf.sink_options(
-            spec.settings, spec.bootstrap, spec.result_topic, spec.security
-        )
+        self.sink_options = spark_conf.sink_options(spec.settings, spec.bootstrap)
 
     def stream(self, commands: Commands) -> dict[str, Any]:
         """Batching `backlog`, until `stop`."""
@@ -167,7 +166,7 @@ class Classifier:
         # Named, so that executors keep their consumers from one batch to the next.
         group = {"kafka.group.id": f"{self._spec.topic}-{self._spec.app_name}"}
         self.source_options |= group
-        kafka = {"bootstrap.servers": self._spec.bootstrap, **self._spec.security}
+        kafka = kafka_access.java(self._spec.bootstrap)
         ends = intervals.KafkaEnds(self._session, self._spec.topic, kafka)
         self._ready()
         batches, empty_ticks = intervals.work_off(
@@ -188,7 +187,8 @@ class Classifier:
         from streambed.pipelines import worker
 
         key, shape = self._files.key, self._files.image_shape
-        return worker.Classify(key, shape, self._broadcast, self._way, batch_id)
+        outlets = worker.Outlets(self._spec.result_topic, self._spec.dead_letter_topic)
+        return worker.Classify(key, shape, self._broadcast, outlets, self._way, batch_id)
 
     def _query_options(self, progress_every_ms: int | None) -> dict[str, str]:
         checkpoint = f"file://{Path(self._spec.run_dir).resolve() / 'checkpoint'}"
@@ -224,5 +224,5 @@ class Classifier:
         if self._spec.conversion == way.ROWS:
             results = row_worker.results(frame, task, batch_id)
         else:
-            results = frame.select(*worker.COLUMNS).mapInArrow(task, worker.RESULT_SCHEMA)
+            results = frame.selectExpr(*task.columns).mapInArrow(task, worker.RESULT_SCHEMA)
         results.write.format("kafka").options(**self.sink_options).save()

@@ -4,12 +4,14 @@ Completion is detected here, from counts: event `complete` goes out the moment t
 has a result. Then, and until the command `finish`, late duplicates are still counted.
 """
 
+import tempfile
 import time
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streambed.pipelines import answers, datasets, kafka_client
+from streambed.pipelines import answers, datasets, dead_letters, kafka_access, kafka_client
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.ledger import IdRange, Ledger
 from streambed.pipelines.protocol import Commands, emit, say
@@ -34,6 +36,8 @@ class CollectSpec:
     `reference` is what program `reference` wrote; a label counts as mismatch only where the
     reference's margin is at least `ambiguous_margin`. With `from_end` results that are there
     already are left out. `image_topic`: also tell what the brokers stored of it.
+    `dead_letter_topic`: also tell how many records were set aside there, and why, and keep the
+    letters beside `raw_path`, the first 10,000 of them.
     """
 
     bootstrap: str
@@ -47,62 +51,102 @@ class CollectSpec:
     ambiguous_margin: float = answers.AMBIGUOUS_MARGIN
     from_end: bool = False
     image_topic: str | None = None
-    security: dict[str, Any] = field(default_factory=dict)
+    dead_letter_topic: str | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.first_id < 0:
             raise ValueError("count must be >= 1 and first_id >= 0")
 
 
-@dataclass
-class Samples:
-    """Everything raw: one element per result record, in the order of arrival."""
+RECORD_COLUMNS = {
+    "append_ms": "q",
+    "count": "i",
+    "partition": "i",
+    "first_offset": "q",
+    "last_offset": "q",
+    "batch_id": "q",
+    "received_at": "d",
+    "compute_s": "d",
+    "worker": "q",
+    "attempt": "q",
+    "node": "I",
+    "topic_partition": "i",
+    "topic_offset": "q",
+}
+"""What is kept of each result record, with its type in the words of `array`."""
 
-    records: list[Record] = field(default_factory=list)
-    append_ms: list[int] = field(default_factory=list)
-    topic_partition: list[int] = field(default_factory=list)
-    topic_offset: list[int] = field(default_factory=list)
+IMAGE_COLUMNS = {"id": "<u8", "intended_ms": "<i8", "label": "<i4"}
+"""What is kept of each image, with its type in NumPy's."""
+
+
+class Samples:
+    """Everything raw, in the order of arrival.
+
+    What there is of each image goes to files without a name: in memory half an hour of it would
+    look like a leak of the bed's.
+
+    Args:
+        directory: where there is room.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._records: dict[str, array[Any]] = {
+            name: array(kind) for name, kind in RECORD_COLUMNS.items()
+        }
+        self._images = {
+            name: tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (`raw_arrays` closes them)
+            for name in IMAGE_COLUMNS
+        }
+        self.models: set[int] = set()
+        self.nodes: set[int] = set()
+        self.conversions: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._records["count"])
+
+    def add(self, record: Record, **where: int) -> None:
+        """Enter a record; `where`: append_ms, topic_partition and topic_offset."""
+        for name, column in self._records.items():
+            if name == "count":
+                column.append(len(record))
+            else:
+                column.append(where[name] if name in where else getattr(record, name))
+        for name, values in (
+            ("id", record.ids),
+            ("intended_ms", record.intended_ms),
+            ("label", record.labels),
+        ):
+            self._images[name].write(values.astype(IMAGE_COLUMNS[name], copy=False).tobytes())
+        self.models.add(record.model)
+        self.nodes.add(record.node)
+        self.conversions.add(ROWS if record.from_rows else ARROW)
 
     def save(self, path: Path) -> None:
         """Write the npz that the runner fetches; see `raw_arrays` for its arrays."""
         import numpy as np
 
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as out:
             arrays: dict[str, Any] = self.raw_arrays()
             np.savez_compressed(out, **arrays)
 
     def raw_arrays(self) -> "dict[str, npt.NDArray[Any]]":
-        """Per record: record_*; per image: image_*, with image_record its record's index."""
+        """Per record: record_*; per image: image_*, with image_record its record's index.
+
+        When all is entered: nothing can be added any more.
+        """
         import numpy as np
 
-        records = self.records
-
-        def per_image(name: str, dtype: str) -> "npt.NDArray[Any]":
-            if not records:
-                return np.empty(0, dtype)
-            return np.concatenate([getattr(r, name) for r in records]).astype(dtype)
-
-        counts = np.array([len(r) for r in records], np.int32)
-        return {
-            "record_append_ms": np.array(self.append_ms, np.int64),
-            "record_count": counts,
-            "record_partition": np.array([r.partition for r in records], np.int32),
-            "record_first_offset": np.array([r.first_offset for r in records], np.int64),
-            "record_last_offset": np.array([r.last_offset for r in records], np.int64),
-            "record_batch_id": np.array([r.batch_id for r in records], np.int64),
-            "record_received_at": np.array([r.received_at for r in records], np.float64),
-            "record_compute_s": np.array([r.compute_s for r in records], np.float64),
-            "record_worker": np.array([r.worker for r in records], np.int64),
-            "record_attempt": np.array([r.attempt for r in records], np.int64),
-            "record_node": np.array([r.node for r in records], np.uint32),
-            "record_topic_partition": np.array(self.topic_partition, np.int32),
-            "record_topic_offset": np.array(self.topic_offset, np.int64),
-            "image_id": per_image("ids", "u8"),
-            "image_intended_ms": per_image("intended_ms", "i8"),
-            "image_label": per_image("labels", "i4"),
-            "image_record": np.repeat(np.arange(len(records), dtype=np.int32), counts),
+        found: dict[str, npt.NDArray[Any]] = {
+            f"record_{name}": np.array(column) for name, column in self._records.items()
         }
+        for name, file in self._images.items():
+            with file:
+                file.seek(0)
+                found[f"image_{name}"] = np.fromfile(file, IMAGE_COLUMNS[name])
+        indexes = np.arange(len(self), dtype=np.int32)
+        found["image_record"] = np.repeat(indexes, found["record_count"])
+        return found
 
 
 class Collection:
@@ -110,7 +154,7 @@ class Collection:
 
     def __init__(self, spec: CollectSpec) -> None:
         self.ledger = Ledger(IdRange(spec.first_id, spec.count), tuple(spec.warm_up))
-        self.samples = Samples()
+        self.samples = Samples(Path(spec.raw_path).parent)
         self.first_result_ms: int | None = None
         self.first_append_ms: int | None = None
         self.last_append_ms: int | None = None
@@ -131,10 +175,12 @@ class Collection:
             # Partitions are read one after the other, so arrival order is not append order.
             self.first_append_ms = min(append_ms, self.first_append_ms or append_ms)
             self.last_append_ms = max(append_ms, self.last_append_ms or append_ms)
-        self.samples.records.append(record)
-        self.samples.append_ms.append(append_ms)
-        self.samples.topic_partition.append(message.partition())
-        self.samples.topic_offset.append(message.offset())
+        self.samples.add(
+            record,
+            append_ms=append_ms,
+            topic_partition=message.partition(),
+            topic_offset=message.offset(),
+        )
 
     def counts(self) -> dict[str, Any]:
         """The fields of every event."""
@@ -170,10 +216,13 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
             next_progress += PROGRESS_EVERY_S
             emit("progress", **collection.counts())
     _drain(consumer, spec, partitions, collection)
+    letters = (
+        _letters(consumer, spec.bootstrap, spec.dead_letter_topic) if spec.dead_letter_topic else []
+    )
     consumer.close()
     if collection.ledger.complete and not completed:
         emit("complete", **collection.counts())
-    _finish(spec, collection, truth, reference)
+    _finish(spec, collection, truth, reference, letters)
 
 
 def _subscribe(spec: CollectSpec) -> "tuple[Consumer, int]":
@@ -181,7 +230,7 @@ def _subscribe(spec: CollectSpec) -> "tuple[Consumer, int]":
 
     consumer = Consumer(
         {
-            **kafka_client.settings(spec.bootstrap, spec.security),
+            **kafka_client.settings(spec.bootstrap, kafka_access.ADMIN),
             # Partitions are assigned by hand: the group exists only because the client wants one.
             "group.id": "streambed-collect",
             "enable.auto.commit": False,
@@ -189,7 +238,7 @@ def _subscribe(spec: CollectSpec) -> "tuple[Consumer, int]":
             "fetch.wait.max.ms": 100,
         }
     )
-    partitions = kafka_client.partitions_of(consumer, spec.result_topic)
+    partitions = kafka_client.partitions_of(consumer, spec.bootstrap, spec.result_topic)
     starts = [TopicPartition(spec.result_topic, p, OFFSET_BEGINNING) for p in range(partitions)]
     if spec.from_end:
         for start in starts:
@@ -235,6 +284,24 @@ def _drain(
                 raise ServiceError(f"results up to offset {end} of partition {partition} not read")
 
 
+def _letters(consumer: "Consumer", bootstrap: str, topic: str) -> list[bytes]:
+    """What was set aside: all that the topic holds now."""
+    from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+    letters: list[bytes] = []
+    deadline = time.monotonic() + 30
+    for partition in range(kafka_client.partitions_of(consumer, bootstrap, topic)):
+        where = TopicPartition(topic, partition, OFFSET_BEGINNING)
+        end = _end_of(consumer, where)
+        consumer.assign([where])
+        while end > 0 and consumer.position([where])[0].offset < end:
+            messages = consumer.consume(200, POLL_S)
+            letters += [each.value() or b"" for each in messages if each.error() is None]
+            if time.monotonic() > deadline:
+                raise ServiceError(f"dead letters up to offset {end} of {topic!r} not read")
+    return letters
+
+
 def _load_reference(
     spec: CollectSpec, images: int
 ) -> "tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]":
@@ -247,9 +314,14 @@ def _finish(
     collection: Collection,
     truth: "npt.NDArray[np.int32]",
     reference: "tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]] | None",
+    letters: list[bytes],
 ) -> None:
     ledger = collection.ledger
-    collection.samples.save(Path(spec.raw_path))
+    raw_path = Path(spec.raw_path)
+    collection.samples.save(raw_path)
+    letters_path = raw_path.with_suffix(".jsonl")
+    if letters:
+        dead_letters.keep(letters, letters_path)
     emit(
         "done",
         **collection.counts(),
@@ -257,16 +329,16 @@ def _finish(
         lost=ledger.lost,
         conflicts=ledger.conflicts,
         bad_records=collection.bad_records,
+        set_aside=dead_letters.count(letters),
+        letters_path=str(letters_path) if letters else None,
         mismatches=None if reference is None else ledger.mismatches(*reference),
         accuracy=ledger.correct(truth) / ledger.unique if ledger.unique else None,
-        records=len(collection.samples.records),
-        models=sorted({f"{r.model:016x}" for r in collection.samples.records}),
-        nodes=sorted({address_of(r.node) for r in collection.samples.records}),
-        conversions=sorted({ROWS if r.from_rows else ARROW for r in collection.samples.records}),
+        records=len(collection.samples),
+        models=sorted(f"{model:016x}" for model in collection.samples.models),
+        nodes=sorted(map(address_of, collection.samples.nodes)),
+        conversions=sorted(collection.samples.conversions),
         stored_bytes=(
-            None
-            if spec.image_topic is None
-            else stored_bytes(spec.bootstrap, spec.image_topic, spec.security)
+            None if spec.image_topic is None else stored_bytes(spec.bootstrap, spec.image_topic)
         ),
         raw_path=spec.raw_path,
     )

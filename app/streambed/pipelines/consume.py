@@ -5,10 +5,10 @@ The stage `broker` of an ablation, and with a model behind it (`loop`) the rival
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from streambed.pipelines import kafka_client, parallel
+from streambed.pipelines import kafka_access, kafka_client, parallel
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
@@ -25,7 +25,6 @@ class ConsumeSpec:
     topic: str
     processes: int = 2
     batch_images: int = 2000
-    security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("processes", "batch_images"):
@@ -36,14 +35,12 @@ class ConsumeSpec:
 class Share:
     """The partitions of a loaded topic that one of several processes reads, to their end."""
 
-    def __init__(
-        self, bootstrap: str, topic: str, security: dict[str, Any], index: int, processes: int
-    ) -> None:
+    def __init__(self, bootstrap: str, topic: str, index: int, processes: int) -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
         self._consumer = Consumer(
             {
-                **kafka_client.settings(bootstrap, security),
+                **kafka_client.settings(bootstrap, kafka_access.CLASSIFIER),
                 # Partitions are assigned by hand; the client wants the name of a group.
                 "group.id": "streambed-consume",
                 "enable.auto.commit": False,
@@ -56,14 +53,15 @@ class Share:
                 "socket.receive.buffer.bytes": 1_048_576,
             }
         )
-        partitions = range(index, kafka_client.partitions_of(self._consumer, topic), processes)
+        count = kafka_client.partitions_of(self._consumer, bootstrap, topic)
+        partitions = range(index, count, processes)
         try:
             marks = [
                 self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)
                 for p in partitions
             ]
         except KafkaException as error:
-            raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
+            raise kafka_access.unanswered(bootstrap, error.args[0].str()) from None
         self.images = sum(high - low for low, high in marks)
         self._assignment = [TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions]
 
@@ -93,7 +91,7 @@ class Share:
 
 def prepare(spec: ConsumeSpec, index: int, processes: int) -> parallel.Work:
     """One process of program `consume`."""
-    share = Share(spec.bootstrap, spec.topic, spec.security, index, processes)
+    share = Share(spec.bootstrap, spec.topic, index, processes)
 
     def work(report: parallel.Report) -> dict[str, Any]:
         size = 0

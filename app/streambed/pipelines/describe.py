@@ -7,16 +7,22 @@ configured. Nothing secret is read.
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streambed.pipelines import cgroup, kafka_client
-from streambed.pipelines.errors import ServiceError
+from streambed.pipelines import cgroup, kafka_access, kafka_client
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
+
+UNITS = (
+    *("kafka", "spark-master", "spark-worker", "spark-history"),
+    *("streambed-firewall", "streambed-link"),
+)
+_UNIT_FILES = Path("/etc/systemd/system")
 
 _SENSITIVE = ("password", "secret", "sasl.jaas", "credential")
 
@@ -26,14 +32,13 @@ class DescribeSpec:
     """`bootstrap`: also ask this broker for its effective configuration."""
 
     bootstrap: str | None = None
-    security: dict[str, Any] = field(default_factory=dict)
 
 
 def program(raw: dict[str, Any], commands: Commands) -> None:
     """Run `describe`; ends with event `done`."""
     del commands
     spec = parse(DescribeSpec, raw)
-    kafka = broker_config(spec.bootstrap, spec.security) if spec.bootstrap else None
+    kafka = broker_config(spec.bootstrap) if spec.bootstrap else None
     emit("done", node=describe_node(), kafka=kafka, at=time.time())
 
 
@@ -50,6 +55,7 @@ def describe_node() -> dict[str, Any]:
         "java": _java_version(),
         "kafka": _link_name("/opt/kafka"),
         "spark": _link_name("/opt/spark"),
+        "exposures": _exposures(),
         "application": cgroup.read("/opt/streambed/app/HASH"),
         "packages": {
             d.metadata["Name"]: d.version
@@ -58,19 +64,19 @@ def describe_node() -> dict[str, Any]:
     }
 
 
-def broker_config(bootstrap: str, security: dict[str, Any]) -> dict[str, str]:
+def broker_config(bootstrap: str) -> dict[str, str]:
     """The effective configuration of the first broker, without anything sensitive."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import ConfigResource, ResourceType
 
-    client = kafka_client.admin(bootstrap, security)
+    client = kafka_client.admin(bootstrap)
     try:
         broker = next(iter(client.list_topics(timeout=20).brokers.values()))
         resource = ConfigResource(ResourceType.BROKER, str(broker.id))
         (future,) = client.describe_configs([resource]).values()
         entries = future.result(timeout=20)
     except KafkaException as error:
-        raise ServiceError(f"Kafka does not answer: {error.args[0].str()}") from None
+        raise kafka_access.unanswered(bootstrap, error.args[0].str()) from None
     return {
         name: entry.value
         for name, entry in sorted(entries.items())
@@ -78,6 +84,27 @@ def broker_config(bootstrap: str, security: dict[str, Any]) -> dict[str, str]:
         and not entry.is_sensitive
         and not any(word in name for word in _SENSITIVE)
     }
+
+
+def _exposures() -> dict[str, float]:
+    """Unit → how systemd rates its sandbox: 0 nothing is exposed, 10 everything."""
+    units = [f"{unit}.service" for unit in UNITS]
+    there = [unit for unit in units if (_UNIT_FILES / unit).exists()]
+    if not there:
+        return {}
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--no-pager", *there],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return rated(done.stdout)
+
+
+def rated(text: str) -> dict[str, float]:
+    """Read what `systemd-analyze security` says of each unit, at the end of its table."""
+    found = re.findall(r"exposure level for (\S+)\.service: ([0-9.]+)", text)
+    return {unit: float(value) for unit, value in found}
 
 
 def _link_name(path: str) -> str | None:

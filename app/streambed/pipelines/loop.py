@@ -5,12 +5,20 @@ It reads a loaded topic, classifies and writes the same packed result records as
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from streambed.pipelines import consume, datasets, kafka_client, model_files, parallel, records
+from streambed.pipelines import (
+    consume,
+    datasets,
+    kafka_access,
+    kafka_client,
+    model_files,
+    parallel,
+    records,
+)
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
@@ -30,7 +38,6 @@ class LoopSpec:
     dataset: str = datasets.MNIST
     processes: int = 2
     batch_images: int = 2000
-    security: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.processes < 1 or not 1 <= self.batch_images <= records.MOST_IMAGES:
@@ -75,7 +82,7 @@ def prepare(spec: LoopSpec, index: int, processes: int) -> parallel.Work:
     shape = datasets.load(spec.dataset).image_shape
     files = model_files.read(spec.model, shape)
     model, tag = ShapedModel(model_files.build(files), shape), records.model_tag(files.key)
-    share = consume.Share(spec.bootstrap, spec.topic, spec.security, index, processes)
+    share = consume.Share(spec.bootstrap, spec.topic, index, processes)
     failures: list[str] = []
 
     def delivered(error: Any, _message: Any) -> None:
@@ -84,7 +91,7 @@ def prepare(spec: LoopSpec, index: int, processes: int) -> parallel.Work:
 
     producer = Producer(
         {
-            **kafka_client.settings(spec.bootstrap, spec.security),
+            **kafka_client.settings(spec.bootstrap, kafka_access.CLASSIFIER),
             "acks": "all",
             "linger.ms": 0,
             "message.max.bytes": 8_388_608,

@@ -122,7 +122,7 @@ def _build_users(files: ModelFiles) -> Model:
             model: Any = getattr(module, str(files.class_name))(
                 None if weights_path is None else str(weights_path)
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SpecError(f"the model {files.class_name} cannot be built: {error!r}") from error
     if not callable(getattr(model, "predict", None)):
         raise SpecError(f"the model {files.class_name} has no method predict(images)")
@@ -139,11 +139,28 @@ def _import(name: str, path: Path) -> ModuleType:
     return module
 
 
+class Broken:
+    """Stands for a model that cannot be built: each call tells why."""
+
+    def __init__(self, error: SpecError) -> None:
+        self._error = error
+
+    def predict(self, images: Any) -> Any:  # noqa: ARG002
+        """Raises the SpecError that building the model raised."""
+        raise self._error
+
+
 _built: dict[str, Model] = {}
 
 
 def cached(key: str, files: Any) -> Model:
-    """The model called `key`, built from `files()` the first time this process asks for it."""
+    """The model called `key`, built from `files()` the first time this process asks for it.
+
+    One that cannot be built is not tried again: it raises SpecError when it is called.
+    """
     if key not in _built:
-        _built[key] = build(files())
+        try:
+            _built[key] = build(files())
+        except SpecError as error:
+            _built[key] = Broken(error)
     return _built[key]

@@ -14,9 +14,13 @@ _BY_ARGUMENT = {
     "org.apache.spark.executor.CoarseGrainedExecutorBackend": "executor JVM",
     "streambed.pipelines.spark_daemon": "Python workers",
     "pyspark.daemon": "Python workers",
+    "org.apache.kafka.tools.ProducerPerformance": "producer",
+    "org.apache.kafka.tools.ConsumerPerformance": "consumer",
 }
 _BY_PROGRAM = {
     "produce": "producer",
+    "cameras": "producer",
+    "read": "consumer",
     "collect": "collector",
     "classify": "driver program",
     "sample": "sampler",

@@ -5,9 +5,12 @@ speed an image is intended when the client's turn comes to queue it; at a consta
 says when, and it never slips.
 """
 
+import contextlib
+import dataclasses
 import struct
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,13 @@ from streambed.pipelines.ack_samples import AckSamples
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.protocol import Commands, emit
 from streambed.pipelines.spec import parse
+from streambed.pipelines.thread_profile import ThreadProfile
 
 PROGRESS_EVERY_S = 0.5
 CHUNK = 64
 """Images between two looks at the clock, at full speed."""
+OWN_COST_IMAGES = 20_000
+"""Sent to nowhere, to know what the loop itself costs."""
 SHORTEST_PAUSE_S = 0.002
 """A paced producer sends what became due in this time at once; waking for each image costs more."""
 
@@ -31,6 +37,7 @@ class ProduceSpec:
 
     `start_at` (unix seconds) sets when the first image is intended; null is now. `raw_path` names
     the file for the acknowledgements of a sample of the images (see `AckSamples`); null keeps none.
+    `profile`: tell where this process spends its CPU time, and what its own loop costs.
     """
 
     bootstrap: str
@@ -44,7 +51,8 @@ class ProduceSpec:
     deadline_s: float = 600.0
     start_at: float | None = None
     raw_path: str | None = None
-    security: dict[str, Any] = field(default_factory=dict)
+    progress_every_s: float = PROGRESS_EVERY_S
+    profile: bool = False
 
     def __post_init__(self) -> None:
         if self.producer not in senders.NAMES:
@@ -53,8 +61,11 @@ class ProduceSpec:
             raise ValueError("count must be >= 1 and first_id >= 0")
         if self.rate_per_s is not None and self.rate_per_s <= 0:
             raise ValueError(f"rate_per_s must be > 0 or null, not {self.rate_per_s}")
-        if self.deadline_s <= 0:
-            raise ValueError(f"deadline_s must be > 0, not {self.deadline_s}")
+        if self.deadline_s <= 0 or self.progress_every_s <= 0:
+            raise ValueError(
+                f"deadline_s and progress_every_s must be > 0, not {self.deadline_s} and "
+                f"{self.progress_every_s}"
+            )
 
 
 class Production:
@@ -133,14 +144,58 @@ def _not_followed(_image_id: int) -> None:
     return None
 
 
+class _Nowhere:
+    """A sender that sends nothing: what is left is the loop around it."""
+
+    def __init__(self) -> None:
+        self.tally = senders.Tally()
+
+    @property
+    def client(self) -> str:
+        return "none"
+
+    def requests(self) -> senders.Requests:
+        return senders.Requests()
+
+    def leaders(self) -> list[str]:
+        return []
+
+    def partitions(self) -> int:
+        return 1
+
+    def send(self, *_: object, **__: object) -> None:
+        self.tally.sent += 1
+
+    def idle(self, seconds: float) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+
+def _own_cost_s(spec: ProduceSpec, payloads: list[bytes]) -> float:
+    """CPU time per image of the loop alone, at full speed."""
+    alone = dataclasses.replace(spec, count=OWN_COST_IMAGES, rate_per_s=None, start_at=None)
+    began_s = time.thread_time()
+    Production(alone, payloads, _Nowhere()).run(Commands())
+    return (time.thread_time() - began_s) / OWN_COST_IMAGES
+
+
+@contextlib.contextmanager
+def _profiled(wanted: bool) -> Iterator[ThreadProfile | None]:
+    if not wanted:
+        yield None
+        return
+    with ThreadProfile() as profile:
+        yield profile
+
+
 def program(raw: dict[str, Any], commands: Commands) -> None:
     """Run `produce`: events ready, progress ..., done."""
     spec = parse(ProduceSpec, raw)
     dataset = datasets.load(spec.dataset)
     payloads = dataset.payloads()
-    sender = senders.create(
-        spec.producer, spec.bootstrap, spec.topic, spec.config, spec.security, spec.deadline_s
-    )
+    sender = senders.create(spec.producer, spec.bootstrap, spec.topic, spec.config, spec.deadline_s)
     production = Production(spec, payloads, sender)
     leaders = sender.leaders()
     emit(
@@ -151,15 +206,19 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         payload_bytes=dataset.image_bytes,
     )
     stopped = threading.Event()
-    ticker = threading.Thread(target=_tell_progress, args=(sender.tally, stopped), daemon=True)
+    ticker = threading.Thread(
+        target=_tell_progress, args=(sender.tally, stopped, spec.progress_every_s), daemon=True
+    )
+    own_cpu_s = _own_cost_s(spec, payloads) if spec.profile else None
     ticker.start()
     cpu_before = time.process_time()
     failure = ""
-    try:
-        production.run(commands)
-    except ServiceError as error:
-        failure = str(error)
-    sender.finish()
+    with _profiled(spec.profile) as profile:
+        try:
+            production.run(commands)
+        except ServiceError as error:
+            failure = str(error)
+        sender.finish()
     stopped.set()
     ticker.join()
     if spec.raw_path is not None and production.samples is not None:
@@ -181,6 +240,9 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         partitions=production.partitions,
         client=sender.client,
         leaders=leaders,
+        **dataclasses.asdict(sender.requests()),
+        own_cpu_s_per_image=own_cpu_s,
+        profile=None if profile is None else profile.result(),
     )
     if failure or tally.failed:
         raise ServiceError(
@@ -188,6 +250,6 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         )
 
 
-def _tell_progress(tally: senders.Tally, stopped: threading.Event) -> None:
-    while not stopped.wait(PROGRESS_EVERY_S):
+def _tell_progress(tally: senders.Tally, stopped: threading.Event, every_s: float) -> None:
+    while not stopped.wait(every_s):
         emit("progress", sent=tally.sent, acked=tally.acked, at=time.time())

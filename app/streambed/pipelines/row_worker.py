@@ -5,19 +5,20 @@ unpickled, turned into an array of its own, and the arrays are stacked for the m
 """
 
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streambed.pipelines import records, worker
+from streambed.pipelines import dead_letters, worker
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-COLUMNS = ("key", "value", "partition", "offset", "unix_millis(timestamp) AS intended_ms")
-"""What a row has, as Spark SQL; a time as a number, since nobody asks for a calendar."""
+TIMESTAMP = "unix_millis(`timestamp`) AS intended_ms"
+"""A time as a number, since nobody asks for a calendar."""
 
 
 class ClassifyRows:
@@ -27,37 +28,44 @@ class ClassifyRows:
         self._task = task
         self._batch_id = batch_id
 
-    def __call__(self, rows: Iterator[Any]) -> Iterator[tuple[bytes]]:
+    def __call__(self, rows: Iterator[Any]) -> Iterator[tuple[bytes, str]]:
         from pyspark import TaskContext
 
         task = TaskContext.get()
         return self.run(rows, task.attemptNumber() if task else 0)
 
-    def run(self, rows: Iterator[Any], attempt: int) -> Iterator[tuple[bytes]]:
+    def run(self, rows: Iterator[Any], attempt: int) -> Iterator[tuple[bytes, str]]:
         """One call of the model for all rows, or for each chunk of them."""
-        model, tag = self._task.model(), records.model_tag(self._task.key)
-        way = self._task.way
+        model, way, outlets = self._task.model(), self._task.way, self._task.outlets
         size = None if way.one_call else way.chunk_images
         while kept := list(itertools.islice(rows, size)):
-            images = converted(kept, model.image_bytes)
-            for record in worker.classify(model, images, self._batch_id, attempt, tag):
-                yield (records.encode(record),)
+            kept, letters = sorted_out(kept, model.image_bytes)
+            if kept:
+                images = converted(kept)
+                results, more = self._task.outcome(model, images, self._batch_id, attempt)
+                yield from ((result, outlets.results) for result in results)
+                letters += more
+            yield from ((letter, outlets.dead_letters) for letter in letters)
 
 
-def converted(rows: list[Any], image_bytes: int) -> worker.Images:
-    """Rows with `COLUMNS` as arrays, one image at a time.
-
-    Raises ValueError when an image has not `image_bytes` bytes.
-    """
-    received_at = time.time()
-    pixels = []
+def sorted_out(rows: list[Any], image_bytes: int) -> tuple[list[Any], list[bytes]]:
+    """The rows that are images of `image_bytes` bytes, and a dead letter for each other one."""
+    good, letters = [], []
     for row in rows:
-        image = np.frombuffer(row.value, np.uint8)
-        if len(image) != image_bytes:
-            raise ValueError(
-                f"an image has not the {image_bytes} bytes that the model takes, but {len(image)}"
-            )
-        pixels.append(image)
+        key, value = row.key, row.value
+        reason = dead_letters.reason_of(key, value, image_bytes, headed=row.headed)
+        if reason is None:
+            good.append(row)
+        else:
+            told = (key, value, row.size, row.partition, row.offset)
+            letters.append(dead_letters.letter(reason, *told))
+    return good, letters
+
+
+def converted(rows: list[Any]) -> worker.Images:
+    """Images of one size, rows with `worker.columns`, as arrays, one at a time."""
+    received_at = time.time()
+    pixels = [np.frombuffer(row.value, np.uint8) for row in rows]
     return worker.Images(
         pixels=np.stack(pixels),
         ids=np.array([int.from_bytes(row.key, "big") for row in rows], np.uint64),
@@ -71,5 +79,6 @@ def converted(rows: list[Any], image_bytes: int) -> worker.Images:
 
 def results(frame: "DataFrame", task: worker.Classify, batch_id: int) -> "DataFrame":
     """The result records of a micro-batch that Spark's Kafka source gave."""
-    rows = frame.selectExpr(*COLUMNS).rdd.mapPartitions(ClassifyRows(task, batch_id))
+    columns = worker.columns(math.prod(task.image_shape), TIMESTAMP)
+    rows = frame.selectExpr(*columns).rdd.mapPartitions(ClassifyRows(task, batch_id))
     return frame.sparkSession.createDataFrame(rows, worker.RESULT_SCHEMA, verifySchema=False)

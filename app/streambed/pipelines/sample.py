@@ -5,15 +5,18 @@ their children which have ended. In a container the PID namespace makes this the
 container, on a machine of its own that of the machine (without interrupts, which the kernel charges
 to no process); beside it stands the control group's own account. Memory is what only the end of a
 process frees: resident pages less those backed by files or shared memory; pages that a fork shares
-with its parent count in both. Network is the interface of the node's own address. Disk is that of
-the machine, which containers share.
+with its parent count in both. Threads and open files are counted too (a kernel before 6.2 does not
+tell the files). Network is the interface of the node's own address. Disk is that of the machine,
+which containers share.
 """
 
+import contextlib
 import socket
 import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -122,6 +125,8 @@ class Meter:
         first = self._base_s is None
         total_s = 0.0
         memory: dict[str, int] = defaultdict(int)
+        threads: dict[str, int] = defaultdict(int)
+        fds: dict[str, int] = defaultdict(int)
         alive = {}
         for process in processes:
             try:
@@ -136,6 +141,10 @@ class Meter:
             seen.own_s = own_s
             alive[process.pid] = seen
             memory[seen.group] += max(0, pages.rss - pages.shared)
+            with contextlib.suppress(OSError):  # it has just ended
+                held = Path("/proc", str(process.pid))
+                threads[seen.group] += (held / "task").stat().st_nlink - 2
+                fds[seen.group] += (held / "fd").stat().st_size
         self._seen = alive
         self._base_s = total_s if self._base_s is None else self._base_s
         named_s = sum(value for group, value in self._cpu_s.items() if group != OTHER)
@@ -145,6 +154,8 @@ class Meter:
             "at": at,
             "cpu_s": {group: round(value, 2) for group, value in self._cpu_s.items()},
             "memory_bytes": dict(memory),
+            "threads": dict(threads),
+            "fds": {group: count for group, count in fds.items() if count},
         }
 
     def _look(self, process: psutil.Process, own_s_when_new: float) -> _Seen:

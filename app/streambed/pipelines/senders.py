@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-NAMES = ("confluent-kafka", "kafka-python")
+CONFLUENT, KAFKA_PYTHON, PLAIN = "confluent-kafka", "kafka-python", "kafka-python-plain"
+NAMES = (CONFLUENT, KAFKA_PYTHON, PLAIN)
+"""PLAIN: kafka-python as it is without its crc32c extra."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class SenderConfig:
     `idempotence` is off by default: librdkafka 2.16's sender spins when five requests are under
     way, which took 0.35 CPU at any rate and throttled a client of 0.4 CPU to 11,000 images/s;
     without it, 0.11 CPU and 0.97 of the link. An image doubled by a retry is counted by its id.
+
+    `statistics`: let the library count its requests, where it does so on demand only.
     """
 
     acks: str | None = "all"
@@ -31,6 +35,7 @@ class SenderConfig:
     batch_bytes: int | None = 262_144
     compression: str = "none"
     queue_bytes: int = 4_194_304
+    statistics: bool = False
 
     def __post_init__(self) -> None:
         if self.acks not in (None, "0", "1", "all"):
@@ -52,6 +57,8 @@ class Tally:
     blocked_s: float = 0.0
     last_ack_at: float | None = None
     first_failure: str = ""
+    trouble: str = ""
+    """What the library said last of a broker that it cannot reach, where it says so."""
     wall_deadline: float = field(default=float("inf"))
 
 
@@ -59,10 +66,26 @@ OnAck = Callable[[float], None]
 """Called once a record is acknowledged, with the unix time at which the client had the answer."""
 
 
+@dataclass(frozen=True)
+class Requests:
+    """How the library grouped records, by its own count; None where it does not tell."""
+
+    records_per_request: float | None = None
+    batch_bytes: float | None = None
+    """Of one partition's batch within a request."""
+    answered: bool | None = None
+    """Whether brokers answered them: not those that ask for no acknowledgement."""
+    idempotent: bool | None = None
+    """Whether the producer has an id by which brokers drop what is sent again."""
+
+
 class Sender(Protocol):
     """Hands records to a broker."""
 
     tally: Tally
+
+    def requests(self) -> Requests:
+        """How records were grouped; after `finish`."""
 
     @property
     def client(self) -> str:
@@ -96,15 +119,17 @@ def create(
     bootstrap: str,
     topic: str,
     config: SenderConfig,
-    security: dict[str, Any],
     deadline_s: float,
 ) -> Sender:
     """The sender called `name`; `deadline_s` counts from now."""
+    from streambed.pipelines import checksum
     from streambed.pipelines.sender_confluent import ConfluentSender
     from streambed.pipelines.sender_kafka_python import KafkaPythonSender
 
-    kind = ConfluentSender if name == "confluent-kafka" else KafkaPythonSender
-    return kind(bootstrap, topic, config, security, deadline_s)
+    if name == PLAIN:
+        checksum.without_extra()
+    kind = ConfluentSender if name == CONFLUENT else KafkaPythonSender
+    return kind(bootstrap, topic, config, deadline_s)
 
 
 def given(settings: dict[str, Any]) -> dict[str, Any]:
@@ -114,8 +139,13 @@ def given(settings: dict[str, Any]) -> dict[str, Any]:
 
 def too_slow(tally: Tally) -> str:
     """Why a producer gives up at its deadline, in words."""
+    known = tally.first_failure or tally.trouble
     return (
         f"the deadline has come with {tally.sent} images sent and {tally.acked} acknowledged: "
-        "the link or the broker is slower than expected"
-        + (f" ({tally.first_failure})" if tally.first_failure else "")
+        "the link or the broker is slower than expected" + (f" ({known})" if known else "")
     )
+
+
+def not_in_time(tally: Tally) -> str:
+    """Why records were not acknowledged before the deadline, in words."""
+    return "not acknowledged in time" + (f" ({tally.trouble})" if tally.trouble else "")

@@ -9,6 +9,7 @@ spark_daemon.py, too), which is no part of a figure.
 from collections.abc import Mapping
 from typing import Protocol
 
+from streambed.pipelines import kafka_access
 from streambed.pipelines.way import LEAN
 
 NO_CONFIGURATION = "/usr/local/lib/streambed/no-configuration"
@@ -18,6 +19,12 @@ EVENTS = "/var/lib/spark/events"
 """Where the history server looks for event logs, on the master's node."""
 
 LOGGING = "-Dlog4j2.configurationFile=/etc/spark/log4j2.properties"
+
+SECURITY = "/etc/streambed/spark.conf"
+"""Spark's secret and how its parts talk to each other; read by the driver's JVM, never passed."""
+
+LOGINS = {"driver": kafka_access.DRIVER_LOGIN, "executor": kafka_access.EXECUTOR_LOGIN}
+"""As whom these JVMs come to Kafka."""
 
 CLASSES = "-XX:SharedArchiveFile=/opt/streambed/classes"
 """A baked node has the classes of driver and executor parsed already; elsewhere it says nothing."""
@@ -133,8 +140,9 @@ def settings(placement: Placement, python_path: str) -> dict[str, str]:
         ("driver", placement.driver_java_options, f"{JVM} {QUICK}"),
         ("executor", placement.executor_java_options, f"{JVM} {HOT_ONLY} {YOUNG}"),
     ):
-        options = f"{LOGGING} {CLASSES}/{role}.jsa {own}"
-        conf[f"spark.{role}.extraJavaOptions"] = options if given is None else given
+        login = f"-Djava.security.auth.login.config={LOGINS[role]}"
+        options = f"{LOGGING} {CLASSES}/{role}.jsa {own}" if given is None else given
+        conf[f"spark.{role}.extraJavaOptions"] = f"{login} {options}"
     # Said either way: a node's spark-defaults.conf may have switched it on.
     conf["spark.eventLog.enabled"] = "false" if placement.event_log_dir is None else "true"
     if placement.event_log_dir is not None:
@@ -147,15 +155,15 @@ def source_options(
     bootstrap: str,
     topic: str,
     max_offsets: int | None,
-    security: Mapping[str, str],
 ) -> dict[str, str]:
     """Options of the Kafka source; lean, a micro-batch is fetched in a few large requests."""
     options = {
-        "kafka.bootstrap.servers": bootstrap,
+        **_of_clients(bootstrap),
         "subscribe": topic,
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",
-        **{f"kafka.{name}": value for name, value in security.items()},
+        # Records with headers are none of ours, and set aside.
+        "includeHeaders": "true",
     }
     if spec_settings == LEAN:
         options |= {
@@ -169,15 +177,13 @@ def source_options(
     return options
 
 
-def sink_options(
-    spec_settings: str, bootstrap: str, topic: str, security: Mapping[str, str]
-) -> dict[str, str]:
-    """Options of the Kafka sink."""
-    options = {
-        "kafka.bootstrap.servers": bootstrap,
-        "topic": topic,
-        **{f"kafka.{name}": value for name, value in security.items()},
-    }
+def _of_clients(bootstrap: str) -> dict[str, str]:
+    return {f"kafka.{name}": value for name, value in kafka_access.java(bootstrap).items()}
+
+
+def sink_options(spec_settings: str, bootstrap: str) -> dict[str, str]:
+    """Options of the Kafka sink; each message names its topic."""
+    options = _of_clients(bootstrap)
     if spec_settings == LEAN:
         options |= {
             "kafka.linger.ms": "0",

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 _TELL_TIMEOUT_S = 10.0
 
 
-def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSession":
+def start(
+    placement: spark_conf.Placement, more: Mapping[str, Any], *, python: str | None = None
+) -> "SparkSession":
     """A session with `spark_conf.settings`, and `more` on top of them.
+
+    Executors start the interpreter `python`, the driver's own where none is given.
 
     Raises ServiceError when the driver does not start.
     """
@@ -25,8 +29,10 @@ def start(placement: spark_conf.Placement, more: Mapping[str, Any]) -> "SparkSes
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     os.environ["SPARK_LOCAL_IP"] = placement.driver_address
     os.environ["SPARK_CONF_DIR"] = spark_conf.NO_CONFIGURATION
-    # What the driver finds here is the interpreter the executors start, too.
-    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    # What is set below goes by arguments, which anybody on the node can read; a secret may not.
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--properties-file {spark_conf.SECURITY} pyspark-shell"
+    os.environ["PYSPARK_PYTHON"] = python or sys.executable
+    os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
@@ -67,6 +73,11 @@ def executors(session: "SparkSession") -> dict[str, dict[str, Any]]:
 
 def _host(executor: Any) -> str:
     return str(executor.hostPort()).rpartition(":")[0] or str(executor.hostPort())
+
+
+def executor_hosts(session: "SparkSession") -> dict[str, str]:
+    """Id → host of every executor; raises as `executors` does."""
+    return {name: str(told["host"]) for name, told in executors(session).items()}
 
 
 def change(session: "SparkSession", settings: Mapping[str, str]) -> None:

@@ -58,7 +58,7 @@ def writer(
         answers: a broadcast of `answers.Answers`, for stage `model`.
     """
     if stage == FULL:
-        results = source.select(*worker.COLUMNS).mapInArrow(function, worker.RESULT_SCHEMA)
+        results = source.selectExpr(*function.columns).mapInArrow(function, worker.RESULT_SCHEMA)
         return results.writeStream.format("kafka").options(**sink_options)
     own = {name: value for name, value in sink_options.items() if not name.startswith("kafka.")}
     return _observed(stage, source, function, answers).writeStream.format("noop").options(**own)
@@ -72,9 +72,9 @@ def _observed(
     size = sql.sum(sql.length("value")).alias("bytes")
     if stage == SCAN:
         counted = sql.count(sql.lit(1)).alias("images")
-        return source.select(*worker.COLUMNS).observe(OBSERVED, counted, size)
+        return source.selectExpr(*function.columns).observe(OBSERVED, counted, size)
     task = Identity(function) if stage == IDENTITY else Checked(function, answers)
-    results = source.select(*worker.COLUMNS).mapInArrow(task, _CHECKED_SCHEMA)
+    results = source.selectExpr(*function.columns).mapInArrow(task, _CHECKED_SCHEMA)
     sums = [sql.sum(name).alias(name) for name in ("images", "correct", "mismatches")]
     return results.observe(OBSERVED, size, *sums)
 
@@ -99,7 +99,9 @@ class Checked:
 
     def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in self._function(batches):
-            (message,) = batch.column(0).to_pylist()
+            if batch.column("topic")[0].as_py() != self._function.outlets.results:
+                continue  # images that are set aside are missing in the counts
+            (message,) = batch.column("value").to_pylist()
             record = records.decode(message)
             yield _with_counts(batch, len(record), *self._check(record.ids, record.labels))
 
@@ -112,7 +114,7 @@ class Identity(Checked):
     """The same without a model, whose labels nobody could judge: both counts stay 0."""
 
     def __init__(self, function: worker.Classify) -> None:
-        super().__init__(_Packing(function.image_shape), None)
+        super().__init__(_Packing(function), None)
 
     def _check(self, *_: npt.NDArray[np.generic]) -> tuple[int, int]:
         return 0, 0
@@ -121,13 +123,14 @@ class Identity(Checked):
 class _Packing(worker.Classify):
     """A task that unpacks its images and packs its records, and calls no model."""
 
-    def __init__(self, image_shape: tuple[int, ...]) -> None:
-        super().__init__(_NO_KEY, image_shape, None)
+    def __init__(self, function: worker.Classify) -> None:
+        super().__init__(_NO_KEY, function.image_shape, None, function.outlets)
 
     def model(self) -> worker.ShapedModel:
         return NoModel(self.image_shape)
 
 
 def _with_counts(batch: Any, *counts: int) -> Any:
-    columns = [batch.column(0), *(pa.array([count], pa.int64()) for count in counts)]
-    return pa.RecordBatch.from_arrays(columns, ["value", "images", "correct", "mismatches"])
+    columns = [*batch.columns, *(pa.array([count], pa.int64()) for count in counts)]
+    names = [*batch.schema.names, "images", "correct", "mismatches"]
+    return pa.RecordBatch.from_arrays(columns, names)

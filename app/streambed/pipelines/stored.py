@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from streambed.pipelines.errors import ServiceError
+from streambed.pipelines import kafka_access
 
 
-def stored_bytes(bootstrap: str, topic: str, security: dict[str, Any]) -> dict[str, dict[str, int]]:
+def stored_bytes(bootstrap: str, topic: str) -> dict[str, dict[str, int]]:
     """Size of every replica of `topic`: broker (host:port) → partition → bytes of its log.
 
     Raises:
@@ -15,15 +15,16 @@ def stored_bytes(bootstrap: str, topic: str, security: dict[str, Any]) -> dict[s
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    access = kafka_access.of(bootstrap, kafka_access.ADMIN)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), **security)
+        admin = KafkaAdminClient(**access.kafka_python())
         try:
             brokers = admin.describe_cluster()["brokers"]
             answers = admin.describe_log_dirs([topic])
         finally:
             admin.close()
     except KafkaError as error:
-        raise ServiceError(f"Kafka does not answer: {error}") from None
+        raise kafka_access.unanswered(bootstrap, error) from None
     names = {broker["broker_id"]: f"{broker['host']}:{broker['port']}" for broker in brokers}
     return {names[answer["broker"]]: sizes_of(answer["log_dirs"], topic) for answer in answers}
 

@@ -1,5 +1,9 @@
-"""What a Spark task does with its images: Arrow batches in, packed result records out."""
+"""What a Spark task does with its images: Arrow batches in, packed result records out.
 
+Records that are no images, and images that the model fails on, come out as dead letters.
+"""
+
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -10,23 +14,40 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streambed.pipelines import model_files, records
+from streambed.pipelines import dead_letters, model_files, records
+from streambed.pipelines.dead_letters import Malformed
 from streambed.pipelines.way import Way
 
-RESULT_SCHEMA = "value binary"
+RESULT_SCHEMA = "value binary, topic string"
+"""Each message names the topic that the Kafka sink writes it to."""
 ADDRESS = "SPARK_LOCAL_IP"
 """Where an executor's processes find the address of their node: role spark's environment of it."""
-COLUMNS = ("key", "value", "partition", "offset", "timestamp")
+
+
+def columns(image_bytes: int, timestamp: str = "`timestamp`") -> tuple[str, ...]:
+    """What is read of a record, as Spark SQL.
+
+    Of a value that is no image of `image_bytes` bytes, only the beginning and the size: a batch
+    of records as large as the broker takes them would not fit a Python worker.
+    """
+    head = min(dead_letters.HEAD_BYTES, image_bytes - 1)
+    return (
+        f"substring(key, 1, {dead_letters.HEAD_BYTES}) AS key",
+        f"IF(length(value) = {image_bytes}, value, substring(value, 1, {head})) AS value",
+        "length(value) AS size",
+        *("`partition`", "`offset`", timestamp),
+        "headers IS NOT NULL AS headed",
+    )
 
 
 def images_of(column: Any, image_bytes: int) -> npt.NDArray[np.uint8]:
     """The binary Arrow `column` as uint8[n, image_bytes], without a copy.
 
-    Raises ValueError when a value has another length, or is null.
+    Raises Malformed when a value has another length, or is null.
     """
     offsets = _fixed(column, np.int32, 1, extra=1)
     if column.null_count or (np.diff(offsets) != image_bytes).any():
-        raise ValueError(
+        raise Malformed(
             f"an image has not the {image_bytes} bytes that the model takes: lengths "
             f"{sorted(set(np.diff(offsets).tolist()))}, nulls {column.null_count}"
         )
@@ -62,8 +83,13 @@ class Images:
 
 
 def unpacked(batch: Any, image_bytes: int) -> Images:
-    """The images of an Arrow batch with `COLUMNS`, without a copy of the pixels."""
+    """The images of an Arrow batch with `columns`, without a copy of the pixels.
+
+    Raises Malformed when it has a record that is none.
+    """
     received_at = time.time()
+    if batch.column("headed").true_count:
+        raise Malformed("a record has headers, which no image of ours has")
     return Images(
         pixels=images_of(batch.column("value"), image_bytes),
         ids=ids_of(batch.column("key")),
@@ -129,6 +155,14 @@ class ShapedModel:
         return self._model.predict(images.reshape(len(images), *self._image_shape))
 
 
+@dataclass(frozen=True)
+class Outlets:
+    """The topics that a task's messages go to."""
+
+    results: str
+    dead_letters: str
+
+
 class Classify:
     """The function given to `mapInArrow`; `files` is a Spark broadcast of the model's files.
 
@@ -140,14 +174,21 @@ class Classify:
         key: str,
         image_shape: tuple[int, ...],
         files: Any,
+        outlets: Outlets,
         way: Way | None = None,
         batch_id: int | None = None,
     ) -> None:
         self.key = key
         self.image_shape = image_shape
+        self.outlets = outlets
         self._files = files
         self.way = way or Way()
         self._batch_id = batch_id
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is read of a record, as Spark SQL."""
+        return columns(math.prod(self.image_shape))
 
     def __call__(self, batches: Iterator[Any]) -> Iterator[Any]:
         from pyspark import TaskContext
@@ -164,14 +205,50 @@ class Classify:
         return ShapedModel(built, self.image_shape, one_call=self.way.one_call)
 
     def run(self, batches: Iterator[Any], batch_id: int, attempt: int) -> Iterator[Any]:
-        """An Arrow batch of one result record for each call of the model (or few, see classify)."""
-        model, tag = self.model(), records.model_tag(self.key)
+        """An Arrow batch of one result record for each call of the model (or few, see classify).
+
+        And one of dead letters, where there are some.
+        """
+        model = self.model()
         for batch in _joined(batches) if self.way.one_call else batches:
-            if len(batch):
+            if not len(batch):
+                continue
+            try:
                 images = unpacked(batch, model.image_bytes)
-                for record in classify(model, images, batch_id, attempt, tag):
-                    message = pa.array([records.encode(record)], pa.binary())
-                    yield pa.RecordBatch.from_arrays([message], ["value"])
+            except Malformed:
+                good, letters = dead_letters.sort_out(batch, model.image_bytes)
+                yield self._messages(letters, self.outlets.dead_letters)
+                if not len(good):
+                    continue
+                images = unpacked(good, model.image_bytes)
+            results, letters = self.outcome(model, images, batch_id, attempt)
+            for result in results:
+                yield self._messages([result], self.outlets.results)
+            if letters:
+                yield self._messages(letters, self.outlets.dead_letters)
+
+    def outcome(
+        self, model: ShapedModel, images: Images, batch_id: int, attempt: int
+    ) -> tuple[list[bytes], list[bytes]]:
+        """Encoded result records of one call of the model, or the letters that tell of its failure.
+
+        A user's model may fail in any way on some images; the others need not wait for it.
+        """
+        tag = records.model_tag(self.key)
+        try:
+            made = [records.encode(r) for r in classify(model, images, batch_id, attempt, tag)]
+        except MemoryError:
+            raise
+        # `sys.exit` in a model would end this process, and with every try of the task the query.
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            reason = f"{dead_letters.MODEL}: {error!r}"
+            return [], list(dead_letters.of_many(reason, images.partition, images.offset))
+        return made, []
+
+    @staticmethod
+    def _messages(values: list[bytes], topic: str) -> Any:
+        columns = [pa.array(values, pa.binary()), pa.array([topic] * len(values), pa.string())]
+        return pa.RecordBatch.from_arrays(columns, ["value", "topic"])
 
 
 def _joined(batches: Iterator[Any]) -> Iterator[Any]:

@@ -8,6 +8,12 @@ import streambed.report.modes
 import streambed.report.compression
 import streambed.report.scaling
 import streambed.report.latency
+import streambed.report.encryption
+import streambed.report.survival
 import streambed.report.ablation
 import streambed.report.batch
-import streambed.report.timeline  # noqa: F401
+import streambed.report.kafka
+import streambed.report.producer_cost
+import streambed.report.cameras
+import streambed.report.timeline
+import streambed.report.training  # noqa: F401

@@ -13,10 +13,15 @@ from streambed.results.manifest import Manifest
 from streambed.results.row import Flat
 from streambed.results.run import Run
 
-HEADLINE = "image_rate_per_s"
+HEADLINES = {
+    "image_rate_per_s": "image rate",
+    "produce_rate_per_s": "produce rate",
+    "consume_rate_per_s": "consume rate",
+}
+"""The first of these that both runs have is what the answer is about; in words."""
 
 COMPARED = (
-    HEADLINE,
+    *HEADLINES,
     "makespan_image_rate_per_s",
     "execution_s",
     "fairness",
@@ -27,6 +32,10 @@ COMPARED = (
     "micro_batch_p95_s",
     "latency_p50_s",
     "latency_p99_s",
+    "latency_worst_p99_s",
+    "records_per_request",
+    "producer_cpu_s_per_image",
+    "consumer_cpu_s_per_image",
     "producer_unshaped_rate_per_s",
     "cpu_share_max",
     "accuracy",
@@ -80,12 +89,17 @@ class Comparison:
         """The ratios of one measure."""
         return [entry for entry in self.ratios if entry.measure == measure]
 
+    @property
+    def rate(self) -> str:
+        """The measure that the answer is about."""
+        return next((measure for measure in HEADLINES if self.of(measure)), next(iter(HEADLINES)))
+
     def headline(self) -> str:
         """The answer in two sentences: how much, and what may be why."""
         return f"{self._how_much()} {self._why()}"
 
     def _how_much(self) -> str:
-        found = self.of(HEADLINE)
+        found, name = self.of(self.rate), HEADLINES[self.rate]
         if not found:
             return "No cell has an image rate in both runs."
         cells = f"{len(found)} cells" if len(found) > 1 else "the one cell both have"
@@ -93,13 +107,13 @@ class Comparison:
         different = sum(entry.differs for entry in found)
         if not different:
             return (
-                f"The image rates are the same: second over first is {median(values):.3f} in the "
+                f"The {name}s are the same: second over first is {median(values):.3f} in the "
                 f"middle of {cells}, and none differs by more than {100 * SAME:g} % beyond its "
                 "interval."
             )
         spread = f", {min(values):.3f} to {max(values):.3f}" if len(values) > 1 else ""
         return (
-            f"The image rates differ in {different} of {cells}: second over first is "
+            f"The {name}s differ in {different} of {cells}: second over first is "
             f"{median(values):.3f} in the middle{spread}."
         )
 

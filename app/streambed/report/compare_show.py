@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from streambed.report.compare import COMPARED, HEADLINE, CellRatio, Comparison
+from streambed.report.compare import COMPARED, CellRatio, Comparison
 from streambed.report.manifest_diff import Difference, by_group
 
 _MOST = 20
@@ -109,7 +109,7 @@ def _cells(comparison: Comparison) -> Table:
     if comparison.limits:
         table.add_column("limits", overflow="fold")
     limits = {entry.label: entry for entry in comparison.limits}
-    for entry in comparison.of(HEADLINE):
+    for entry in comparison.of(comparison.rate):
         style = "yellow" if entry.differs else ""
         row = [Text(entry.label), Text(f"{entry.ratio.median:.3f}", style), _interval(entry)]
         if entry.label in limits:

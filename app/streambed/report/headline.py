@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
-from streambed.report import ablation, modes, scaling, spread
+from streambed.report import (
+    ablation,
+    brokers,
+    cameras,
+    encryption,
+    learnt,
+    modes,
+    scaling,
+    spread,
+    survival,
+)
 from streambed.report.compression import CODEC, gain
 from streambed.report.data import ReportData
 from streambed.report.findings import findings
 from streambed.report.limits import FILLS
-from streambed.report.study import MODE
+from streambed.report.study import FAULT, MODE
 from streambed.results.row import Flat
 
 
@@ -17,7 +27,8 @@ def headline(data: ReportData) -> str:
         return "Nothing has run yet."
     failed = [row for row in data.rows if row["status"] != "ok"]
     if not data.ok:
-        return f"No result: {_cells(len(failed))} did not end well."
+        said = f"No result: {_cells(len(failed))} did not end well."
+        return " ".join([said, *survival.sentences(data.rows)])
     parts = [
         part
         for pipeline in sorted(data.pipelines)
@@ -51,12 +62,13 @@ def _values(rows: Sequence[Flat], field: str) -> list[float]:
 
 def _streaming(rows: Sequence[Flat]) -> list[str]:
     # At a constant rate neither the link nor the classifier sets the pace.
-    closed = [row for row in rows if row.get("latency_p99_s") is None]
+    calm = [row for row in rows if row.get(FAULT) is None]
+    closed = [row for row in calm if row.get("latency_p99_s") is None]
     plain = [row for row in closed if row.get(CODEC, "none") == "none"]
     packed = [row for row in closed if row.get(CODEC, "none") != "none"]
-    offered = [row for row in rows if row.get("latency_p99_s") is not None]
+    offered = [row for row in calm if row.get("latency_p99_s") is not None]
     said = (_rate(plain), _compressed(packed), _real_time(closed), _timely(offered))
-    return [text for text in (*said, _accounted(rows)) if text]
+    return [text for text in (*said, *encryption.sentences(rows), _accounted(rows)) if text]
 
 
 def _timely(rows: Sequence[Flat]) -> str:
@@ -78,8 +90,12 @@ def _timely(rows: Sequence[Flat]) -> str:
 def _parts(data: ReportData, pipeline: str) -> list[str]:
     if MODE in data.varied:
         return _by_mode(data)
-    gained = scaling.speed_up(data).strip() if pipeline == "streaming" else ""
-    return ([gained] if gained else []) + _HEADLINES[pipeline](data.ok)
+    said = _HEADLINES[pipeline](data.ok)
+    if pipeline != "streaming":
+        return said
+    gained = scaling.speed_up(data).strip()
+    # A cell that lost an image has failed: what faults cost is told of those, too.
+    return [*([gained] if gained else []), *said, *survival.sentences(data.rows)]
 
 
 def _by_mode(data: ReportData) -> list[str]:
@@ -159,5 +175,8 @@ def _accounted(rows: Sequence[Flat]) -> str:
 _HEADLINES: dict[str, Callable[[Sequence[Flat]], list[str]]] = {
     "ablation": ablation.sentences,
     "batch": spread.sentences,
+    "cameras": cameras.sentences,
+    "kafka": brokers.sentences,
     "streaming": _streaming,
+    "training": learnt.sentences,
 }

@@ -81,7 +81,7 @@ def latency(data: ReportData) -> Drawing | None:
         table,
         "percentile",
         "Latency from the intended send of an image to the append of its result, in open mode: "
-        "percentiles over the images of a cell",
+        f"percentiles over the images of a cell{_clocks(table)}",
     )
 
 
@@ -115,7 +115,7 @@ def latency_parts(data: ReportData) -> Drawing | None:
         table,
         "part",
         "What the latency consists of: the median of each part over a sample of the images (they "
-        "need not add up to the median of the whole)",
+        f"need not add up to the median of the whole){_clocks(table)}",
     )
 
 
@@ -130,6 +130,10 @@ def _drawing(chart: Any, table: list[dict[str, Any]], kind: str, caption: str) -
         ),
         table=table,
     )
+
+
+def _clocks(table: list[dict[str, Any]]) -> str:
+    return words.clocks(entry["clock_uncertainty_s"] for entry in table)
 
 
 def _cell_axis(table: list[dict[str, Any]]) -> Any:
@@ -156,6 +160,8 @@ def _table(data: ReportData, measures: Mapping[str, str], kind: str) -> list[dic
     """One entry per cell and measure that has a value."""
     entries = []
     for cell, rows in _cells(data).items():
+        told = [row.get("clock_uncertainty_s") for row in rows]
+        clocks = [uncertainty_s for uncertainty_s in told if uncertainty_s is not None]
         for measure, name in measures.items():
             found = estimate([row[measure] for row in rows if row.get(measure) is not None])
             if found is not None:
@@ -167,6 +173,7 @@ def _table(data: ReportData, measures: Mapping[str, str], kind: str) -> list[dic
                         "interval_low": found.low,
                         "interval_high": found.high,
                         "repeats": found.n,
+                        "clock_uncertainty_s": max(clocks, default=None),
                     }
                 )
     return entries

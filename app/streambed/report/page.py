@@ -11,8 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from streambed.report import shape
+from streambed.report.brokers import findings as brokers
 from streambed.report.data import RUN, ReportData
 from streambed.report.findings import findings
+from streambed.report.learnt import findings as learnt
 from streambed.report.spread import findings as spread
 from streambed.report.study import is_study_a
 from streambed.results.manifest import Manifest, flatten
@@ -29,15 +31,35 @@ FIGURES_OF_A_ROW = (
     "link_utilisation",
     "micro_batch_mean_s",
     "micro_batch_p95_s",
+    "produce_rate_per_s",
+    "consume_rate_per_s",
+    "records_per_request",
+    "latency_worst_p99_s",
+    "camera_fairness",
+    "reordered",
+    "stall_max_s",
+    "recovery_s",
     "lost",
     "duplicates",
+    "set_aside",
     "accuracy",
+    "sustainable_rate_per_s",
+    "memory_growth_mib_per_h",
+    "thread_growth_per_h",
+    "fd_growth_per_h",
     "cold_start_s",
     "execution_s",
     "fairness",
     "max_tasks_per_node",
     "max_chunks_per_partition",
     "idle_share",
+    "train_s",
+    "speed_up",
+    "top1",
+    "top5",
+    "loss",
+    "prepare_s",
+    "evaluate_s",
 )
 """The measures in the table of the page; the JSON and the Parquet file have them all."""
 
@@ -48,10 +70,24 @@ _FORMATS = {
     "goodput_down_mbit_per_s": ".2f",
     "accuracy": ".4f",
     "cold_start_s": ".1f",
+    "train_s": ",.1f",
+    "speed_up": ".2f",
+    "top1": ".4f",
+    "top5": ".4f",
     "max_tasks_per_node": "d",
     "max_chunks_per_partition": "d",
+    "produce_rate_per_s": ",.0f",
+    "consume_rate_per_s": ",.0f",
+    "records_per_request": ",.0f",
+    "reordered": ",d",
     "lost": ",d",
     "duplicates": ",d",
+    "set_aside": ",d",
+    "recovery_s": ".1f",
+    "sustainable_rate_per_s": ",.0f",
+    "memory_growth_mib_per_h": "+.1f",
+    "thread_growth_per_h": "+.1f",
+    "fd_growth_per_h": "+.1f",
 }
 
 
@@ -83,6 +119,8 @@ def render_page(data: ReportData, headline: str, figures: list[PageFigure]) -> s
         headline=headline,
         findings=findings(data),
         spread=spread(data),
+        brokers=brokers(data),
+        learnt=learnt(data),
         shape=_shape(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         figures=[

@@ -8,7 +8,7 @@ from streambed.report.curves import Guide, curves
 from streambed.report.data import Point, ReportData
 from streambed.report.figure import Drawing, figure
 from streambed.report.published import Published, published
-from streambed.report.study import BANDWIDTH, TRIGGER, is_study_a, swaps_factors, varies_workers
+from streambed.report.study import BANDWIDTH, TRIGGER, has_own_figures
 
 RATE, TIME = "image_rate_per_s", "micro_batch_mean_s"
 
@@ -19,17 +19,13 @@ ROOM_ABOVE = 1.15
 @figure("image-rate", "Images classified per second", "streaming")
 def image_rate(data: ReportData) -> Drawing | None:
     """For any experiment whose question has no figures of its own."""
-    return None if _has_its_own(data) else draw_image_rate(data)
+    return None if has_own_figures(data) else draw_image_rate(data)
 
 
 @figure("micro-batch-time", "Processing time of a micro-batch", "streaming")
 def micro_batch_time(data: ReportData) -> Drawing | None:
     """For any experiment whose question has no figures of its own."""
-    return None if _has_its_own(data) else draw_micro_batch_time(data)
-
-
-def _has_its_own(data: ReportData) -> bool:
-    return is_study_a(data) or varies_workers(data) or swaps_factors(data)
+    return None if has_own_figures(data) else draw_micro_batch_time(data)
 
 
 def draw_image_rate(data: ReportData, *, own_scales: bool = False) -> Drawing | None:

@@ -4,6 +4,7 @@ from streambed.report.data import ReportData
 
 BANDWIDTH, TRIGGER, MODE = "bandwidth_mbit_per_s", "trigger_s", "mode"
 WORKERS = "workers"
+FAULT, PLAINTEXT = "fault", "plaintext"
 SWAP = "swap"
 
 
@@ -23,3 +24,10 @@ def swaps_factors(data: ReportData) -> bool:
 def varies_workers(data: ReportData) -> bool:
     """Whether these are results with different numbers of workers: what scales is the question."""
     return WORKERS in data.varied
+
+
+def has_own_figures(data: ReportData) -> bool:
+    """Whether the question has figures of its own, beside which the general ones say nothing."""
+    asks = (WORKERS, FAULT, PLAINTEXT)
+    own = is_study_a(data) or swaps_factors(data)
+    return own or any(field in data.varied for field in asks)

@@ -24,6 +24,16 @@ def repeats(counts: Sequence[int]) -> str:
     return f"median of {most if least == most else f'{least} to {most}'} repeats"
 
 
+def clocks(uncertainties_s: Iterable[float | None]) -> str:
+    """What the clocks at both ends of latencies add, after a semicolon; nothing where unknown."""
+    known = [uncertainty_s for uncertainty_s in uncertainties_s if uncertainty_s is not None]
+    if not known:
+        return ""
+    if max(known) == 0:
+        return "; all nodes have one clock"
+    return f"; the clocks at its ends differ by {1000 * max(known):.3g} ms at most"
+
+
 def spread(points: Sequence[Point]) -> str:
     """How many repeats a point stands for, and what its bar is."""
     counts = [point.n for point in points]

@@ -96,6 +96,12 @@ class StreamingMeasures(Measures):
     mismatches: int | None = measure(
         "images", "labels that differ from the model evaluated offline", int
     )
+    recovery_s: float | None = measure(
+        "s", "injected fault to the last late result or the end of the last pause; 0: not felt"
+    )
+    set_aside: int | None = measure(
+        "records", "no images, or images that the model failed on: in the dead-letter topic", int
+    )
     accuracy: float | None = measure("", "share of labels that are right")
     cold_start_s: float | None = measure("s", "submit of the job to its first result")
     engine_s: float | None = measure(
@@ -136,6 +142,12 @@ class StreamingMeasures(Measures):
         "s", "part of the latency, end of that call to result append: median"
     )
     latency_sink_p99_s: float | None = measure("s", "the same: 99th percentile")
+    clock_offset_s: float | None = measure(
+        "s", "broker's clock less the producer's, open mode only: the pair furthest apart"
+    )
+    clock_uncertainty_s: float | None = measure(
+        "s", "most by which those clocks, and so a latency, may be off (0: nodes share one clock)"
+    )
     sustainable_rate_per_s: float | None = measure(
         "images/s", "highest offered rate tried at which lag grew by at most 1 % of it"
     )
@@ -143,6 +155,11 @@ class StreamingMeasures(Measures):
     lag_slope_per_s: float | None = measure(
         "images/s", "growth of the lag (images due and not classified) in the window, open mode"
     )
+    memory_growth_mib_per_h: float | None = measure(
+        "MiB/h", "growth of the memory of all nodes in the window's second half, 10 min and longer"
+    )
+    thread_growth_per_h: float | None = measure("1/h", "the same: threads")
+    fd_growth_per_h: float | None = measure("1/h", "the same: open files")
     client_cpu_share: float | None = measure(
         "", "CPU time in the window over the quota: the producer's node"
     )
@@ -247,8 +264,218 @@ class BatchMeasures(Measures):
     steal: float | None = measure("", "share of the host's CPU time stolen during the job")
 
 
+@dataclass(frozen=True, kw_only=True)
+class KafkaMeasures(Measures):
+    """Figures of one cell of pipeline `kafka`."""
+
+    pipeline: ClassVar[str] = "kafka"
+
+    produce_rate_per_s: float | None = measure(
+        "images/s", "images acknowledged in the steady part, over its length"
+    )
+    consume_rate_per_s: float | None = measure(
+        "images/s",
+        "images that all consumers together got in the steady part, which ends when the first of "
+        "them has none left, or nothing is sent any more",
+    )
+    produce_makespan_rate_per_s: float | None = measure(
+        "images/s", "all images over first send to last acknowledgement"
+    )
+    consume_makespan_rate_per_s: float | None = measure(
+        "images/s",
+        "all images over start, or the first send after it, to the last consumer's last one",
+    )
+    lost: int | None = measure("images", "ids sent that are not in the topic", int)
+    duplicates: int | None = measure("images", "records beyond the first of an id", int)
+    images_sent: int | None = measure("images", "sent to be counted", int)
+    consumer_fairness: float | None = measure(
+        "", "Jain's index over the images that each consumer got"
+    )
+    records_per_request: float | None = measure(
+        "images", "images in a request of the producer's library, by its own count"
+    )
+    batch_mean_bytes: float | None = measure(
+        "bytes", "a partition's batch as the producer's library sent it: mean"
+    )
+    producer_cpu_s_per_image: float | None = measure(
+        "s", "CPU time of the producer's process per image"
+    )
+    consumer_cpu_s_per_image: float | None = measure(
+        "s", "CPU time of the consumers' processes per image"
+    )
+    own_producer_cpu_s_per_image: float | None = measure(
+        "s", "part of it that is the benchmark's own loop, measured without a library"
+    )
+    own_consumer_cpu_s_per_image: float | None = measure(
+        "s", "part of it that is the benchmark's own accounting by id"
+    )
+    producer_profile: str | None = measure(
+        "",
+        "CPU time per image by what the producer's process does, from clocks of its threads",
+        str,
+    )
+    stored_bytes_per_image: float | None = measure(
+        "bytes", "what the brokers hold per image and replica"
+    )
+    tool_rate_per_s: float | None = measure(
+        "images/s", "what Kafka's own producing tool says of itself, client `java` only"
+    )
+    goodput_up_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate client → cluster, measured before the cell"
+    )
+    goodput_down_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate cluster → client, measured before the cell"
+    )
+    link_utilisation: float | None = measure(
+        "", "produce rate × payload × 8 / measured uplink goodput, brokers beyond the link"
+    )
+    stall_max_s: float | None = measure("s", "longest time without an acknowledgement")
+    recovery_s: float | None = measure(
+        "s", "broker killed to every replica in sync again, itself included"
+    )
+    late_max_s: float | None = measure(
+        "s", "how late the most delayed image was sent, at a constant rate"
+    )
+    steady_s: float | None = measure("s", "length of the steady part")
+    client_cpu_share: float | None = measure(
+        "", "CPU time in the steady part over the quota: the producer's node"
+    )
+    broker_cpu_share: float | None = measure("", "the same: nodes of the brokers in use together")
+    consumers_cpu_share: float | None = measure("", "the same: the consumers' nodes together")
+    cpu_pressure: float | None = measure(
+        "", "highest share of the time in which a node's tasks waited for a CPU"
+    )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes in it"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen in it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CamerasMeasures(Measures):
+    """Figures of one cell of pipeline `cameras`; the first tenth of the frames is warm-up."""
+
+    pipeline: ClassVar[str] = "cameras"
+
+    image_rate_per_s: float | None = measure(
+        "images/s", "frames that consumers got, over the time in which they were due"
+    )
+    lost: int | None = measure("images", "frames sent that no consumer got", int)
+    duplicates: int | None = measure("images", "frames beyond the first of an id", int)
+    reordered: int | None = measure(
+        "images", "frames that came after a later one of the same camera", int
+    )
+    camera_fairness: float | None = measure(
+        "", "Jain's index over the frames of each camera that came within a frame's time"
+    )
+    latency_p50_s: float | None = measure("s", "frame due to frame in a consumer's hands: median")
+    latency_p95_s: float | None = measure("s", "the same: 95th percentile")
+    latency_p99_s: float | None = measure("s", "the same: 99th percentile")
+    latency_max_s: float | None = measure("s", "the same: longest")
+    latency_best_p99_s: float | None = measure(
+        "s", "99th percentile of the camera that has the lowest"
+    )
+    latency_worst_p99_s: float | None = measure(
+        "s", "99th percentile of the camera that has the highest"
+    )
+    latency_ack_p50_s: float | None = measure(
+        "s", "part of the latency, frame due to acknowledged by the brokers: median"
+    )
+    latency_ack_p99_s: float | None = measure("s", "the same: 99th percentile")
+    clock_offset_s: float | None = measure(
+        "s", "consumer's clock less the producer's: the pair furthest apart"
+    )
+    clock_uncertainty_s: float | None = measure(
+        "s", "most by which those clocks, and so a latency, may be off (0: nodes share one clock)"
+    )
+    late_p99_s: float | None = measure(
+        "s", "how late frames were sent, 99th percentile: the benchmark's own part"
+    )
+    producer_threads: int | None = measure("", "threads of the process that holds the cameras", int)
+    goodput_up_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate client → cluster, measured before the cell"
+    )
+    goodput_down_mbit_per_s: float | None = measure(
+        "Mbit/s", "TCP payload rate cluster → client, measured before the cell"
+    )
+    client_cpu_share: float | None = measure(
+        "", "CPU time over the quota while frames were sent: the producer's node"
+    )
+    broker_cpu_share: float | None = measure("", "the same: nodes of the brokers in use together")
+    consumers_cpu_share: float | None = measure("", "the same: the consumers' nodes together")
+    cpu_pressure: float | None = measure(
+        "", "highest share of the time in which a node's tasks waited for a CPU"
+    )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes in it"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen in it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingMeasures(Measures):
+    """Figures of one cell of pipeline `training`."""
+
+    pipeline: ClassVar[str] = "training"
+
+    train_s: float | None = measure(
+        "s", "time of the updates that led to the weights; evaluations are left out"
+    )
+    image_rate_per_s: float | None = measure(
+        "images/s", "images trained, each as often as it was, over that time"
+    )
+    top1: float | None = measure(
+        "", "share of the test images whose label is the network's first, evaluated by the weights"
+    )
+    top5: float | None = measure("", "the same: among its first five")
+    loss: float | None = measure("", "mean cross entropy of the test images, in nats")
+    train_loss: float | None = measure("", "mean loss of the images of the last epoch")
+    wait_share: float | None = measure(
+        "",
+        "part of that time in which a rank waited for the others, mean over ranks; null where an "
+        "engine cannot tell it from its work",
+    )
+    speed_up: float | None = measure(
+        "",
+        "image rate over the median one of the fewest workers with the same engine, batch size, "
+        "epochs and iterations in this run; null until such a cell has run",
+    )
+    prepare_s: float | None = measure(
+        "s", "Spark job that decodes, normalises, augments and splits the images"
+    )
+    prepare_share: float | None = measure(
+        "", "that time over preprocessing, start of the ranks, updates and evaluations together"
+    )
+    launch_s: float | None = measure("s", "start of the ranks until all of them are there")
+    evaluate_s: float | None = measure("s", "evaluations after each epoch")
+    images_trained: int | None = measure("images", "over all updates and ranks", int)
+    updates: int | None = measure("", "updates of the weights; of spark-mlp iterations", int)
+    all_ranks: int | None = measure("", "processes that trained, at the end", int)
+    resumed: int | None = measure("", "times that a worker was lost, and what was left went on", int)
+    lost_s: float | None = measure("s", "time that this cost: work done again, and waiting")
+    weights_sha256: str | None = measure(
+        "", "of the weights file, `lenet5.npz` beside the raw samples", str
+    )
+    cold_start_s: float | None = measure("s", "start of the application until it has its executors")
+    cpu_pressure: float | None = measure(
+        "", "highest share of the training's time in which a node's tasks waited for a CPU"
+    )
+    cpu_foreign: float | None = measure(
+        "", "share of the host's CPU time used by others than the bed's nodes during the training"
+    )
+    steal: float | None = measure("", "share of the host's CPU time stolen during the training")
+
+
 MEASURES_OF: Mapping[str, type[Measures]] = {
-    cls.pipeline: cls for cls in (StreamingMeasures, AblationMeasures, BatchMeasures)
+    cls.pipeline: cls
+    for cls in (
+        StreamingMeasures,
+        AblationMeasures,
+        BatchMeasures,
+        KafkaMeasures,
+        CamerasMeasures,
+        TrainingMeasures,
+    )
 }
 """The measures of each pipeline. A new pipeline's are one class here."""
 

@@ -2,15 +2,15 @@
 
 Long format, one row per sample and figure: `at_s` (unix seconds), `node`, `group` (a service or
 role, see `pipelines/process_groups.py`; null for figures of the whole node), `measure`, `value`.
-`memory_bytes` is as it was then, every other measure a counter that only grows: the difference of
-two samples is what was used between them. Each node's limits stand in the table's metadata.
+`memory_bytes`, `threads` and `fds` are as they were then, every other measure is a counter that only
+grows: the difference of two samples is what was used between them. Each node's limits stand in the table's metadata.
 """
 
 import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +24,8 @@ from streambed.results.files import atomic
 from streambed.results.samples import Floats
 
 FILE = "resources.parquet"
-GROUPED = ("cpu_s", "memory_bytes")
+LEVELS = ("memory_bytes", "threads", "fds")
+GROUPED = ("cpu_s", *LEVELS)
 COUNTERS = (
     "sent_bytes",
     "received_bytes",
@@ -75,6 +76,9 @@ class NodeUse:
     """Per group, at that moment."""
     counters: Mapping[str, Floats]
     """Those of `COUNTERS` that the node has."""
+    threads: Mapping[str, Floats] = field(default_factory=dict)
+    fds: Mapping[str, Floats] = field(default_factory=dict)
+    """Open files; both per group, at that moment."""
 
     @classmethod
     def of_events(cls, events: Iterable[Mapping[str, Any]], limits: Limits) -> Self:
@@ -83,22 +87,26 @@ class NodeUse:
         grouped = {
             measure: {
                 # A group without a process uses nothing.
-                group: np.array([s[measure].get(group, 0.0) for s in samples], np.float64)
-                for group in sorted({group for s in samples for group in s[measure]})
+                group: np.array([s.get(measure, {}).get(group, 0.0) for s in samples], np.float64)
+                for group in sorted({group for s in samples for group in s.get(measure, {})})
             }
             for measure in GROUPED
         }
         return cls(
             limits=limits,
             at_s=np.array([s["at"] for s in samples], np.float64),
-            cpu_s=grouped["cpu_s"],
-            memory_bytes=grouped["memory_bytes"],
+            **grouped,
             counters={
                 name: np.array([s[name] for s in samples], np.float64)
                 for name in COUNTERS
                 if all(name in s for s in samples)
             },
         )
+
+    def levels(self, measure: str) -> Mapping[str, Floats]:
+        """One of `LEVELS` per group."""
+        found: Mapping[str, Floats] = getattr(self, measure)
+        return found
 
     def accounted_cpu_s(self, start_s: float, end_s: float) -> float:
         """CPU time between two times (unix seconds) as the control group accounts for it.
@@ -171,4 +179,4 @@ def _node(table: pa.Table, node: str, limits: Limits) -> NodeUse:
             counters[measure] = found
         else:
             grouped[measure][group] = found
-    return NodeUse(limits, at_s, grouped["cpu_s"], grouped["memory_bytes"], counters)
+    return NodeUse(limits, at_s, counters=counters, **grouped)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from streambed.errors import StreambedError
 from streambed.experiment.factors import PIPELINES, by_field
-from streambed.experiment.levels import Count, Duration, Fraction, ImageRate, Kind, OrWord, Rate
+from streambed.experiment.levels import Count, Duration, Fraction, ImageRate, Kind, OrWord, Rate, Size
 from streambed.results.files import atomic
 from streambed.results.measures import MEASURES
 from streambed.results.row import Flat
@@ -87,7 +87,7 @@ def _of_kind(kind: Kind) -> pa.DataType:
         return _of_kind(kind.kind)
     if isinstance(kind, Rate | Duration | ImageRate | Fraction):
         return pa.float64()
-    return pa.int64() if isinstance(kind, Count) else pa.string()
+    return pa.int64() if isinstance(kind, Count | Size) else pa.string()
 
 
 def _meaning(name: str) -> dict[str, str] | None:

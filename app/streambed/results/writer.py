@@ -18,7 +18,7 @@ from streambed.experiment.experiment import Experiment
 from streambed.experiment.order import Execution, default_seed, order
 from streambed.results import manifest as manifests
 from streambed.results import run as runs
-from streambed.results import table
+from streambed.results import speed_up, table
 from streambed.results.files import write_text
 from streambed.results.manifest import MUST_MATCH, CellRecord, Facts, Manifest, differences, merge
 from streambed.results.row import Flat, Row, plain
@@ -100,6 +100,7 @@ class RunWriter:
 
     def append_flat(self, rows: Sequence[Flat]) -> None:
         """The same for rows that are flat already."""
+        speed_up.fill([*self._rows, *rows])
         table.write(self.directory / runs.CELLS, [*self._rows, *rows])
         self._rows += rows
 

@@ -63,10 +63,11 @@ class AblationPipeline:
         work, cell, bootstrap = self._work, self._cell, self._place.bootstrap
         images = topics.image_topic(work.name, self._config.partitions, self._place)
         results = topics.result_topic(work.name, self._place)
-        where = stages.Where(images["name"], results["name"], work.name)
+        dead = topics.dead_letter_topic(work.name, self._place)
+        where = stages.Where(images["name"], results["name"], dead["name"], work.name)
         async with contextlib.AsyncExitStack() as stack:
             await shaping.set_rate(work.fleet, None)
-            made = topics.existing(self._broker, bootstrap, (images, results))
+            made = topics.existing(self._broker, bootstrap, (images, results, dead))
             await stack.enter_async_context(made)
             if self._stage.loaded:
                 await self._load(stages.loading_spec(cell, self._place, model, where))

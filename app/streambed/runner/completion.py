@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 
 from streambed.runner.failure import CellFailure
 from streambed.runner.program import Event, Program
@@ -10,6 +11,9 @@ _FETCH_GRACE_S = 10.0
 # Without a new result; one call of the model for the backlog of a whole cell takes minutes.
 _STALLED_S = 240.0
 _LONGEST_S = 86_400.0
+# After a fault: a broker that restarts on a third of a core, and what waited for it.
+_SETTLED_S = 90.0
+_LOOK_EVERY_S = 0.5
 
 
 def warmed_up(collect: Program, count: int) -> Event | None:
@@ -64,6 +68,24 @@ async def until_complete(collect: Program, classify: Program, images: int) -> No
         for task in (complete, read):
             task.cancel()
         await asyncio.gather(complete, read, return_exceptions=True)
+
+
+async def until_settled(collect: Program) -> None:
+    """Until every id has a result, or nothing new has come for a long time: some are lost then.
+
+    Raises:
+        CellFailure: the collector ended before.
+    """
+    seen, deadline = -1, time.monotonic() + _SETTLED_S
+    while collect.last("complete") is None and time.monotonic() < deadline:
+        newest = await collect.until_true(
+            lambda: collect.last("complete") or collect.last("progress"),
+            what="more results",
+            timeout_s=_SETTLED_S,
+        )
+        if newest["unique"] > seen:
+            seen, deadline = newest["unique"], time.monotonic() + _SETTLED_S
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _all_results(collect: Program) -> None:

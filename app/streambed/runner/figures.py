@@ -1,13 +1,25 @@
 """From what a streaming cell observed to the row that is kept."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from streambed.experiment.placement import Placement
-from streambed.gates import quotas, representative, timeliness
+from streambed.gates import endurance, quotas, representative, timeliness
 from streambed.gates.reading import Reading
-from streambed.results import bottleneck, first_results, histogram, lag, latency, resources
+from streambed.results import (
+    bottleneck,
+    clocks,
+    first_results,
+    histogram,
+    lag,
+    latency,
+    resources,
+    soak,
+)
+from streambed.results.files import write_text
 from streambed.results.measure import streaming_measures
 from streambed.results.measures import StreamingMeasures
 from streambed.results.samples import Batches, Sending
@@ -27,6 +39,7 @@ def partial_measures(seen: Observed) -> StreamingMeasures:
         lost=collected.get("lost"),
         duplicates=collected.get("duplicates"),
         mismatches=collected.get("mismatches"),
+        set_aside=sum(collected["set_aside"].values()) if collected else None,
         accuracy=collected.get("accuracy"),
         cold_start_s=cold,
         sustainable_rate_per_s=seen.found.rate_per_s if seen.found else None,
@@ -85,8 +98,9 @@ def measures(
         used, quota_readings = _use(seen, raw, placement, window)
         readings += quota_readings
         if seen.rate_per_s is not None:
+            apart = clocks_apart(seen, placement)
             timely, more_readings = open_mode(
-                results, batches, window, sending, seen.rate_per_s, raw
+                results, batches, window, sending, seen.rate_per_s, raw, apart
             )
             found = replace(found, **timely)
             readings += more_readings
@@ -123,7 +137,25 @@ def _use(
     for role, members in placement.parts().items():
         chosen = [nodes[node.name] for node in members]
         fields[f"{role}_cpu_share"] = bottleneck.cpu_share(chosen, start_s, end_s)
-    return fields, quotas.judge(nodes, placement.nodes, start_s, end_s)
+    readings = quotas.judge(nodes, placement.nodes, start_s, end_s)
+    if end_s - start_s >= soak.LEAST_S:
+        slopes = soak.slopes(nodes, start_s, end_s)
+        write_text(raw / "growth.json", json.dumps([asdict(s) for s in slopes], indent=1) + "\n")
+        fields |= soak.measures(slopes)
+        readings.append(endurance.nothing_grows(slopes))
+    return fields, readings
+
+
+def clocks_apart(seen: Observed, placement: Placement) -> dict[str, clocks.Apart]:
+    """Latency, or part of it → how far the clocks that it compares are apart."""
+    producer = [placement.producer.name]
+    brokers = [node.name for node in placement.brokers]
+    workers = [node.name for node in placement.workers]
+    return {
+        "total": clocks.widest(seen.clocks, producer, brokers),
+        "batch_wait": clocks.widest(seen.clocks, producer, workers),
+        "sink": clocks.widest(seen.clocks, workers, brokers),
+    }
 
 
 def open_mode(
@@ -133,8 +165,12 @@ def open_mode(
     sending: Sending,
     rate_per_s: float,
     raw: Path,
+    apart: Mapping[str, clocks.Apart],
 ) -> tuple[dict[str, Any], list[Reading]]:
-    """Latency and lag at a constant rate (images/s), and whether they mean something."""
+    """Latency and lag at a constant rate (images/s), and whether they mean something.
+
+    A part whose median is within what clocks may be apart is left out.
+    """
     totals = latency.totals(results, window)
     parts = latency.parts(results, latency.Acknowledged.load(raw / "acks.npz"), window)
     histogram.save(histogram.of(totals), raw)
@@ -142,12 +178,25 @@ def open_mode(
     total = latency.Percentiles.of(totals)
     if total is not None:
         fields |= {f"latency_{name}": value for name, value in asdict(total).items()}
+    apart_s = {name: pair.uncertainty_s for name, pair in apart.items()}
+    fields |= {
+        "clock_offset_s": apart["total"].offset_s,
+        "clock_uncertainty_s": apart["total"].uncertainty_s,
+    }
     for name, times_s in parts.by_name().items():
         part = latency.Percentiles.of(times_s)
-        if part is not None:
+        if part is not None and apart_s.get(name, 0.0) <= max(0.0, part.p50_s):
             fields |= {f"latency_{name}_p50_s": part.p50_s, f"latency_{name}_p99_s": part.p99_s}
     lags = lag.lag_at_starts(batches, sending.first_send_at, rate_per_s)
     inside = (batches.started_at_s >= window.start_s) & (batches.started_at_s < window.end_s)
     growth = lag.growth(batches.started_at_s[inside], lags[inside])
     fields["lag_slope_per_s"] = None if growth is None else growth.slope_per_s
-    return fields, [timeliness.clocks_agree(parts), timeliness.lag_settled(growth, rate_per_s)]
+    return fields, [
+        timeliness.clocks_agree(parts, apart_s),
+        timeliness.clocks_close(apart_s["total"], None if total is None else total.p50_s),
+        timeliness.lag_settled(
+            growth,
+            rate_per_s,
+            rate_per_s / window.triggers if window.span_s >= soak.LEAST_S else None,
+        ),
+    ]

@@ -5,7 +5,6 @@ that lasts no longer than others had the processors tells of the host and not of
 then measured again. The last measurement counts, whatever it says.
 """
 
-import time
 from dataclasses import dataclass
 
 from streambed.experiment.schema import Gates
@@ -53,18 +52,15 @@ class Link:
     async def _once(self, gates: Gates, when: str) -> tuple[Goodput, list[Reading], bool]:
         """One measurement, and whether others explain its miss."""
         link = (self.rate_bit_per_s, self.mtu_bytes)
-        cpu_before, began = await contention.read(self.fleet.all()), time.monotonic()
-        goodput = await goodputs.measure(self.client, self.far_end, *link, gates.goodput_s)
+        async with contention.watching(self.fleet.all()) as watched:
+            goodput = await goodputs.measure(self.client, self.far_end, *link, gates.goodput_s)
         readings = goodputs.judge(goodput, *link, gates.goodput_tolerance, when)
         if not failed_reasons(readings):
             return goodput, readings, False
-        elapsed_s = time.monotonic() - began
-        cpu_after = await contention.read(self.fleet.all())
         limit = gates.contended_above
         missing = goodputs.shortfall(goodput, *link)
         if missing > gates.goodput_tolerance:
             one_way_s = goodputs.measuring_time_s(self.rate_bit_per_s, gates.goodput_s)
-            limit = min(limit, missing * one_way_s / elapsed_s)
-        taken = contention.taken(cpu_before, cpu_after, elapsed_s)
-        others = contention.judge(taken, limit, f"cpu_taken_by_others_{when}")
+            limit = min(limit, missing * one_way_s / watched.elapsed_s)
+        others = contention.judge(watched.taken, limit, f"cpu_taken_by_others_{when}")
         return goodput, [*readings, others], not others.ok

@@ -65,7 +65,7 @@ async def deploy(
     master = fleet.on(placement.master)
     nodes = {node.name: fleet.on(node) for node in (placement.producer, *placement.brokers)}
     nodes[placement.master.name] = master
-    dataset = await _deploy_dataset(nodes.values(), config.dataset)
+    dataset = await deploy_dataset(nodes.values(), config.dataset)
     local = await _local_model(master, config, display)
     tag = _tag(local, config.dataset)
     spec, sha256 = await _deploy_model(master, local)
@@ -89,7 +89,7 @@ async def _has(session: Session, path: str) -> bool:
 # --- images ---------------------------------------------------------------------------------
 
 
-async def _deploy_dataset(sessions: Iterable[Session], dataset: str) -> str:
+async def deploy_dataset(sessions: Iterable[Session], dataset: str) -> str:
     """`mnist` is there already; a directory goes there as one archive, named by its content."""
     if dataset == "mnist":
         return dataset

@@ -9,6 +9,8 @@ from typing import Any
 from streambed.experiment.cells import Cell
 from streambed.gates import Reading, contention, disturbance
 from streambed.gates import goodput as goodputs
+from streambed.results.clocks import NodeClock
+from streambed.runner.faults import Injected
 from streambed.runner.program import Event
 from streambed.runner.rate_search import Found
 
@@ -34,6 +36,10 @@ class Observed:
     taken: contention.Taken | None = None
     lives: tuple[disturbance.Lives, disturbance.Lives] | None = None
     """What ran as each service before and after the measured phase."""
+    fault: Injected | None = None
+    """What was done to the cell."""
+    clocks: list[dict[str, NodeClock]] = field(default_factory=list)
+    """In open mode: before and after the measured phase."""
     ready: Event = field(default_factory=dict)
     """What the classifier said when its application was up."""
     stopped: Event = field(default_factory=dict)

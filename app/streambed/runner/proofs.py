@@ -19,10 +19,13 @@ def of_effects(seen: Observed, placement: Placement, model_tag: str) -> list[Rea
     stored = collected["stored_bytes"]
     readings = [
         effects.broker_acts(
-            placement.bootstrap.split(","),
+            placement.servers,
             producer=produced["leaders"],
             spark=seen.effective["source"]["kafka.bootstrap.servers"].split(","),
             stored_bytes=stored,
+        ),
+        effects.plaintext_acts(
+            config.plaintext, produced["leaders"], placement.servers, seen.effective["source"]
         ),
         effects.producer_acts(config.producer, produced["client"]),
         effects.partitions_act(

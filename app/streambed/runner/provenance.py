@@ -12,11 +12,14 @@ from typing import Any
 import yaml
 
 from streambed import __version__, paths
+from streambed.artifacts import engines
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import KAFKA_PORT
+from streambed.experiment.training import TrainingConfiguration
 from streambed.inventory import Inventory
 from streambed.pipelines.locality import WAIT
+from streambed.pipelines.training.names import EXTRAS
 from streambed.results.manifest import Facts
 from streambed.runner.model import DeployedModel
 from streambed.runner.program import Event, Program
@@ -152,6 +155,23 @@ def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Fa
         if key not in _VOLATILE and not key.startswith(_BY_FACTOR)
     }
     return Facts(effective={f"spark, {config.spark_settings} settings": kept})
+
+
+def of_training(config: TrainingConfiguration, effective: Mapping[str, Any]) -> Facts:
+    """Spark's settings in effect in the application of a training."""
+    kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
+    name = f"spark, training by {config.engine} on {config.workers} workers x {config.ranks}"
+    return Facts(effective={name: kept})
+
+
+def of_engine(engine: str, versions: Mapping[str, str]) -> Facts:
+    """What the ranks of a training say that they compute with, and which archive it is from."""
+    checksums: dict[str, Any] = {}
+    if engine in EXTRAS:
+        artifact = engines.locked(engine)
+        checksums["artifacts"] = {artifact.name: artifact.sha256}
+        versions = {**versions, "artifact": artifact.file}
+    return Facts(effective={f"training engine {engine}": dict(versions)}, checksums=checksums)
 
 
 def of_application(config: BatchConfiguration, effective: Mapping[str, Any]) -> Facts:

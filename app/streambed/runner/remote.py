@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 import shlex
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ CONNECT_TIMEOUT_S = 15.0
 # A node that answers nothing for this long (3 x 5 s) is lost, and so is what ran through it.
 KEEPALIVE_S = 5.0
 KEEPALIVE_MISSES = 3
+RECONNECT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,30 @@ class Fleet:
     def __init__(self, inventory: Inventory, sessions: dict[str, Session]) -> None:
         self.inventory = inventory
         self._sessions = sessions
+        self._later = contextlib.AsyncExitStack()
+
+    async def reconnect(self, node: Node) -> None:
+        """A new connection to a node that was away, as soon as it lets us in again.
+
+        Raises:
+            BedFailure: it does not within a minute.
+        """
+        deadline = time.monotonic() + RECONNECT_TIMEOUT_S
+        while True:
+            try:
+                connection = await _connect(node)
+            except BedFailure:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                self._later.callback(connection.close)
+                self._sessions[node.name] = Session(node, connection)
+                return
+
+    async def close(self) -> None:
+        """Close the connections that `reconnect` made."""
+        await self._later.aclose()
 
     def on(self, node: Node) -> Session:
         """The connection to a node."""
@@ -112,6 +139,32 @@ class Fleet:
     def all(self) -> tuple[Session, ...]:
         """The connections to all nodes, in the inventory's order."""
         return tuple(self._sessions[node.name] for node in self.inventory.nodes)
+
+
+def proxy_words(node: Node, command: str) -> list[str]:
+    """A ProxyCommand with ssh's tokens replaced: host, port, user, and the percent sign itself."""
+    tokens = {"%h": node.address, "%p": str(node.port), "%r": RUN_USER, "%%": "%"}
+    return [
+        re.sub("%[hpr%]", lambda found: tokens[found.group()], word)
+        for word in shlex.split(command)
+    ]
+
+
+def _is_lab(node: Node) -> bool:
+    """Is it a machine of somebody else, which a key of the user's own opens?"""
+    return bool(node.variables.get("bed_provider", "static") == "static")
+
+
+def _agent_options(node: Node, key_file: Path) -> dict[str, Any]:
+    """A key of the user's may have a passphrase, so that only ssh-agent can use it.
+
+    The agent is asked for this key alone, since servers end a login after a few wrong ones.
+    """
+    if not _is_lab(node):
+        return {"agent_path": None}
+    public = key_file.with_name(f"{key_file.name}.pub")
+    asked = {"agent_identities": [str(public)]} if public.exists() else {}
+    return {"ignore_encrypted": True, **asked}
 
 
 async def _connect(node: Node) -> asyncssh.SSHClientConnection:
@@ -124,20 +177,23 @@ async def _connect(node: Node) -> asyncssh.SSHClientConnection:
         "connect_timeout": CONNECT_TIMEOUT_S,
     }
     if node.key_file is not None:
-        # The bed's own key and nothing of the user's: no agent, no ~/.ssh/config.
-        options |= {
-            "client_keys": [str(node.key_file)],
-            "agent_path": None,
-            "config": None,
-        }
+        # The inventory's key and nothing else of the user's: no ~/.ssh/config.
+        options |= {"client_keys": [str(node.key_file)], "config": None}
+        options |= _agent_options(node, node.key_file)
     if node.known_hosts is not None:
         options["known_hosts"] = str(node.known_hosts)
     if node.proxy_jump is not None:
+        # The jump host is the user's own business: it may have a name in ~/.ssh/config.
+        options.pop("config", None)
         options["tunnel"] = node.proxy_jump
+    elif node.proxy_command is not None:
+        options["proxy_command"] = proxy_words(node, node.proxy_command)
     try:
         return await asyncssh.connect(**options)
-    except (OSError, asyncssh.Error, TimeoutError) as error:
+    except (OSError, asyncssh.Error, asyncssh.KeyImportError, TimeoutError) as error:
         reason = str(error) or type(error).__name__
+        if isinstance(error, asyncssh.PermissionDenied) and node.key_file and _is_lab(node):
+            reason += f" (a key with a passphrase has to be in ssh-agent: ssh-add {node.key_file})"
         raise BedFailure(
             f"{node.name} ({node.address}:{node.port}) refuses {RUN_USER!r} over SSH: {reason}"
         ) from error
@@ -162,7 +218,11 @@ async def connect(inventory: Inventory) -> AsyncIterator[Fleet]:
             node.name: Session(node, connection)
             for node, connection in zip(inventory.nodes, connections, strict=True)
         }
-        yield Fleet(inventory, sessions)
+        fleet = Fleet(inventory, sessions)
+        try:
+            yield fleet
+        finally:
+            await fleet.close()
     finally:
         for connection in connections:
             connection.close()

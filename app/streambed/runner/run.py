@@ -21,28 +21,38 @@ from streambed.experiment.ablation import AblationConfiguration
 from streambed.experiment.batch import BatchConfiguration
 from streambed.experiment.estimate import costs_s
 from streambed.experiment.factors import StreamingConfiguration
+from streambed.experiment.kafka import CamerasConfiguration, KafkaConfiguration
 from streambed.experiment.order import Execution
+from streambed.experiment.training import TrainingConfiguration
 from streambed.gates.reading import Reading, failed_reasons, raised_flags
 from streambed.inventory import Inventory
+from streambed.pipelines.training.names import NETWORK
 from streambed.results.files import write_text
 from streambed.results.measures import Measures
+from streambed.results.publish import publish
 from streambed.results.row import Flag, Row, Status
 from streambed.results.writer import Attempt, RunWriter
-from streambed.runner import provenance, services
+from streambed.runner import provenance, services, shaping
 from streambed.runner.ablation import AblationPipeline
 from streambed.runner.batch import BatchPipeline
+from streambed.runner.cameras import CamerasPipeline
 from streambed.runner.display import Display
 from streambed.runner.failure import BedFailure, CellFailure
+from streambed.runner.kafka import KafkaPipeline
 from streambed.runner.kept import Kept
 from streambed.runner.pipeline import PipelineCell, Work
 from streambed.runner.remote import Fleet, connect
 from streambed.runner.streaming import StreamingPipeline
 from streambed.runner.sweep import sweep
+from streambed.runner.training import WEIGHTS, TrainingPipeline
 
 PIPELINES: Mapping[str, Callable[[Work], PipelineCell]] = {
     StreamingConfiguration.pipeline: StreamingPipeline,
     AblationConfiguration.pipeline: AblationPipeline,
     BatchConfiguration.pipeline: BatchPipeline,
+    KafkaConfiguration.pipeline: KafkaPipeline,
+    CamerasConfiguration.pipeline: CamerasPipeline,
+    TrainingConfiguration.pipeline: TrainingPipeline,
 }
 """What carries out a cell of each pipeline that an experiment can name."""
 
@@ -88,6 +98,7 @@ class Runner:
             try:
                 async with connect(inventory) as fleet:
                     if not facts_known:
+                        await shaping.refuse_rates(fleet, _rates(todo))
                         self._writer.record_facts(await provenance.gather(fleet))
                         facts_known = True
                     await sweep(fleet)
@@ -186,6 +197,12 @@ class Runner:
         )
 
 
+def _rates(todo: Sequence[Execution]) -> list[float]:
+    """Bandwidths that the cells ask for, bit/s."""
+    asked = {getattr(each.cell.config, "bandwidth_mbit_per_s", None) for each in todo}
+    return [1e6 * rate for rate in asked if rate is not None]
+
+
 @contextlib.asynccontextmanager
 async def _all_workers_after(fleet: Fleet) -> AsyncIterator[None]:
     """However the context is left, every worker of the bed runs again."""
@@ -215,7 +232,12 @@ def _words(error: BaseException) -> str:
 _TOLD = (
     ("execution_s", "s"),
     ("fairness", "fairness"),
+    ("train_s", "s"),
+    ("top1", "top-1"),
     ("image_rate_per_s", "images/s"),
+    ("produce_rate_per_s", "images/s produced"),
+    ("consume_rate_per_s", "images/s consumed"),
+    ("latency_worst_p99_s", "s p99 of the slowest camera"),
     ("micro_batch_mean_s", "s a micro-batch"),
 )
 """Figures that the display tells of a row."""
@@ -293,3 +315,7 @@ def report_outcome(writer: RunWriter) -> None:
         err.print(f"[fail]{len(left)} cells are not ok[/fail]; ./streambed results {name} tells")
         err.print(f"try them again: the same command with --resume {escape(str(writer.directory))}")
     err.print(f"figures: ./streambed results {name}; pages: ./streambed report {name}")
+    weights = publish(writer.directory, writer.rows, WEIGHTS)
+    if weights is not None:
+        model = f"--set model={NETWORK} --set weights={escape(str(weights))}"
+        err.print(f"classify a stream with what was trained: ./streambed run small {model}")

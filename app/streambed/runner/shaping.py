@@ -1,8 +1,11 @@
 """The link during a run: set, shown and cleared through the node's one root helper."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
+from streambed.errors import StreambedError
+from streambed.quantities import format_rate
 from streambed.runner.failure import CellFailure
 from streambed.runner.remote import Fleet, Session
 
@@ -20,6 +23,24 @@ async def _call(session: Session, *arguments: str) -> dict[str, Any]:
 async def show(session: Session) -> dict[str, Any]:
     """What the kernel of a client node does to the link now."""
     return await _call(session, "show")
+
+
+async def refuse_rates(fleet: Fleet, rates_bit_per_s: Collection[float]) -> None:
+    """Refuse, before any cell runs, rates that the interface of a client node cannot carry.
+
+    Raises:
+        StreambedError: names the node, its interface and the speed.
+    """
+    fastest = max(rates_bit_per_s, default=0.0)
+    for node in fleet.inventory.group("clients") if fastest else ():
+        state = await show(fleet.on(node))
+        speed = state["speed_mbit_per_s"]
+        if speed is not None and fastest > speed * 1e6:
+            raise StreambedError(
+                f"{node.name}: a bandwidth of {format_rate(fastest)} is above the speed of its "
+                f"interface {state['interface']}, {format_rate(speed * 1e6)}",
+                hint="leave out the level: --set bandwidth=...",
+            )
 
 
 async def set_rate(fleet: Fleet, rate_bit_per_s: float | None) -> None:

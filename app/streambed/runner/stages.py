@@ -47,6 +47,7 @@ class Where:
 
     images: str
     results: str
+    dead_letters: str
     run: str
 
 
@@ -93,6 +94,7 @@ def stage_spec(cell: Cell, place: Placement, model: DeployedModel, where: Where)
         **topic,
         **about_model,
         "result_topic": where.results,
+        "dead_letter_topic": where.dead_letters,
         "stage": config.stage,
         "reference": model.reference_on_node,
         "master_url": place.master_url,

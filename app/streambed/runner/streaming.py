@@ -1,10 +1,11 @@
 """Pipeline `streaming`: a cell from the model on the nodes to figures and the gates they passed."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from streambed.experiment.placement import place
 from streambed.gates import Reading, accounting, contention, driver, trigger
-from streambed.runner import figures, producing, proofs, provenance, services
+from streambed.runner import figures, producing, proofs, provenance, services, survival
+from streambed.runner.disturbed_cell import DisturbedCell
 from streambed.runner.model import DeployedModel, deploy
 from streambed.runner.observed import Observed
 from streambed.runner.pipeline import Outcome, Work
@@ -34,10 +35,15 @@ class StreamingPipeline:
         async with services.brokers_running(work.fleet, self._place):
             with self._observed.purpose():
                 unshaped_rate_per_s = await self._unshaped_rate(model)
-            cell = StreamingCell(work, self._place, model, self._observed, unshaped_rate_per_s)
-            await cell.run()
+            kind = StreamingCell if self._config.fault is None else DisturbedCell
+            await kind(work, self._place, model, self._observed, unshaped_rate_per_s).run()
+            if self._config.fault is not None:
+                self._observed.readings.append(await survival.until_back(work, self._place))
         self._keep()
         work.record_facts(provenance.of_spark(self._config, self._observed.effective["spark"]))
+        if self._config.fault is not None:
+            found, judged = survival.outcome(self._observed, work.directory, self._place, model.tag)
+            return Outcome(replace(found, engine_s=self._observed.engine_s), judged)
         measures, readings = figures.measures(
             self._observed, work.directory, unshaped_rate_per_s, self._place
         )
@@ -60,7 +66,7 @@ class StreamingPipeline:
         """
         work, config = self._work, self._config
         key = (
-            *(config.producer, config.broker_on, config.given_partitions),
+            *(config.producer, config.broker_on, config.given_partitions, config.plaintext),
             *producing.sender_config(config).values(),
             *(model.dataset_on_node, work.fleet.inventory.name),
         )
@@ -78,6 +84,7 @@ class StreamingPipeline:
             collected=seen.collected,
             batches=seen.batches,
             effective=seen.effective,
+            **({} if seen.fault is None else {"fault": asdict(seen.fault)}),
         )
 
     def _judge(self, unshaped_rate_per_s: float, send_rate_per_s: float) -> list[Reading]:

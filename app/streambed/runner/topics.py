@@ -35,6 +35,15 @@ def result_topic(name: str, placement: Placement) -> dict[str, Any]:
     }
 
 
+def dead_letter_topic(name: str, placement: Placement) -> dict[str, Any]:
+    """The topic of what a cell's classifier sets aside, as program `topics` makes it."""
+    return {
+        "name": f"{PREFIX}dead-{name}",
+        "partitions": 1,
+        "replication": _replicas(placement),
+    }
+
+
 def _replicas(placement: Placement) -> int:
     return min(_MOST_REPLICAS, len(placement.brokers))
 

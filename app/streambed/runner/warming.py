@@ -1,13 +1,14 @@
 """Images that warm a pipeline before a cell, and never count."""
 
-import asyncio
 import functools
 from collections.abc import Callable, Sequence
 
 from streambed.experiment.cells import Cell
 from streambed.experiment.estimate import classifier_images_per_s
 from streambed.experiment.length import arrival_images_per_s
+from streambed.gates import accounting
 from streambed.runner import completion
+from streambed.runner.failure import CellFailure
 from streambed.runner.program import Event, Program
 
 FIRST_ID = 1 << 62
@@ -19,6 +20,9 @@ REHEARSALS = 3
 _LAST_BATCHES = 3
 _PATIENCE_S = 120.0
 _PATIENCE = 4.0
+# Results of a micro-batch that is over are appended: the collector has yet to fetch them.
+_FETCH_S = 20.0
+_FINISH_S = 60.0
 
 MakeProducer = Callable[[int, int, float, float | None], Program]
 """(first id, images, deadline in seconds, images per second or None for all at once)."""
@@ -98,16 +102,21 @@ class WarmingUp:
 
     async def _classified(self, collect: Program, classify: Program) -> None:
         """Until everything that was sent is classified, and its last micro-batch over."""
-        patience_s = self._patience_s(self.images)
-        seen = asyncio.create_task(
-            collect.until_true(
+        await completion.until_read(classify, self.images, self._patience_s(self.images))
+        try:
+            await collect.until_true(
                 functools.partial(completion.warmed_up, collect, self.images),
                 what=f"results of {self.images} warm-up images",
-                timeout_s=patience_s,
+                timeout_s=_FETCH_S,
             )
-        )
-        await completion.unless_ended(seen, classify)
-        await completion.until_read(classify, self.images, patience_s)
+        except CellFailure as failure:
+            collect.command("finish")
+            aside = (await collect.until("done", timeout_s=_FINISH_S))["set_aside"]
+            if not aside:
+                raise
+            raise CellFailure(
+                f"images of the warm-up were set aside: {accounting.why(aside)}"
+            ) from failure
 
     def _patience_s(self, images: int) -> float:
         return _PATIENCE_S + _PATIENCE * images / self._pace

@@ -1,9 +1,10 @@
 #!/usr/bin/python3 -IS
-"""streambed-service start|stop|status UNIT: switch one of this node's services, as root.
+"""streambed-service start|stop|kill|status UNIT: switch one of this node's services, as root.
 
 The runner switches services between cells (the broker on a standby node, a Spark worker) without
 being root. Units that may be switched are listed in /etc/streambed/services.json; anything else is
-refused. A start returns when the service has proved itself ready, since the units prove it.
+refused. A start returns when the service has proved itself ready, since the units prove it. A kill
+is a fault that is injected: SIGKILL to all of the service's processes; systemd starts it again.
 Exit: 0 done (status: active), 1 systemd could not do it, 2 refused, 3 (status) not active.
 """
 
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 
 ALLOWED = Path("/etc/streambed/services.json")
-ACTIONS = ("start", "stop", "status")
+ACTIONS = ("start", "stop", "kill", "status")
 
 
 def refuse(reason: str) -> int:
@@ -49,7 +50,9 @@ def main(arguments: list[str]) -> int:
         subprocess.run(
             ["/usr/bin/systemctl", "reset-failed", unit], stderr=subprocess.DEVNULL, check=False
         )
-    return 1 if subprocess.run(["/usr/bin/systemctl", action, unit], check=False).returncode else 0
+    signal = ["--signal=SIGKILL"] if action == "kill" else []
+    command = ["/usr/bin/systemctl", action, *signal, unit]
+    return 1 if subprocess.run(command, check=False).returncode else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 """archive-classes OUT: start everything that is a JVM once, so that later starts need not parse.
 
 A broker, Spark's three daemons, a driver and an executor run on the loopback interface, and pass
-three micro-batches from Kafka to Kafka. Each lists the classes it loads; of each list an archive
+three micro-batches from Kafka to Kafka, encrypted and with passwords as on a bed (these protect
+nothing, and end with this program). Each lists the classes it loads; of each list an archive
 OUT/NAME.jsa is made (class-data sharing, JDK 17). A JVM whose class path or build differs from
 its archive's ignores it.
 
@@ -10,6 +11,7 @@ Exit: 0 every archive is there, else something did not start or left no list.
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +28,8 @@ JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.pr
 BROKER_PORT, CONTROLLER_PORT, MASTER_PORT = 19092, 19093, 17077
 TIMEOUT_S = 60
 
+SECRET = "archive"
+
 BROKER = f"""
 process.roles=broker,controller
 node.id=1
@@ -33,10 +37,30 @@ controller.quorum.bootstrap.servers=127.0.0.1:{CONTROLLER_PORT}
 listeners=CLIENT://127.0.0.1:{BROKER_PORT},CONTROLLER://127.0.0.1:{CONTROLLER_PORT}
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=CLIENT:SASL_SSL,CONTROLLER:SSL
+listener.name.controller.ssl.client.auth=required
+ssl.keystore.type=PEM
+ssl.truststore.type=PEM
+ssl.enabled.protocols=TLSv1.3
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+ssl.principal.mapping.rules=RULE:^CN=.*$/broker/
+super.users=User:broker
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 """
+LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
+JAAS = "\n".join(
+    f'{who} {{ {LOGIN} username="broker" password="{SECRET}"; }};'
+    for who in ("KafkaServer", "KafkaClient")
+)
+SPARK_SECURITY = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.saslFallback": "false",
+}
 DAEMONS = {
     "spark-master": (
         "org.apache.spark.deploy.master.Master",
@@ -80,12 +104,36 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
         process.wait(TIMEOUT_S)
 
 
+def login(work: Path) -> str:
+    """The JVM's option that says as whom it comes to Kafka."""
+    return f"-Djava.security.auth.login.config={work / 'jaas.conf'}"
+
+
+def certify(work: Path) -> None:
+    """A key, and a certificate that vouches for itself; `node.pem` has both."""
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(work / "key.pem"), "-out", str(work / "ca.pem")),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    both = (work / "key.pem").read_text() + (work / "ca.pem").read_text()
+    (work / "node.pem").write_text(both)
+    (work / "jaas.conf").write_text(JAAS)
+
+
 def kafka(work: Path) -> list[str]:
     """Format a data directory; the command of a broker that uses it."""
     config = work / "server.properties"
-    config.write_text(BROKER + f"log.dirs={work / 'data'}\n")
-    java = ["java", *JVM, "-cp", "/opt/kafka/libs/*"]
+    stores = f"ssl.keystore.location={work}/node.pem\nssl.truststore.location={work}/ca.pem\n"
+    config.write_text(f"{BROKER}{stores}log.dirs={work / 'data'}\n")
+    java = ["java", *JVM, login(work), "-cp", "/opt/kafka/libs/*"]
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "--config", str(config)]
+    tool += ["--add-scram", f"SCRAM-SHA-512=[name=broker,password={SECRET}]"]
     subprocess.run(
         [*java, *tool, "--cluster-id", "AAAAAAAAAAAAAAAAAAAAAA"],
         check=True,
@@ -101,21 +149,25 @@ def load(work: Path) -> dict[str, str]:
         "SPARK_CONF_DIR": NO_CONFIGURATION,
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_SCALA_VERSION": "2.13",
+        "_SPARK_AUTH_SECRET": SECRET,
     }
+    security = [f"-D{name}={value}" for name, value in SPARK_SECURITY.items()]
+    certify(work)
     with contextlib.ExitStack() as stack:
         events = work / "events"
         events.mkdir()
         options = f"-Dspark.history.fs.logDirectory=file://{events}"
         for name, (main_class, *arguments) in DAEMONS.items():
-            command = ["java", listing(work, name), *JVM, options, *java_modules()]
+            command = ["java", listing(work, name), *JVM, *security, options, *java_modules()]
             command += ["-cp", f"{SPARK}/jars/*", main_class, *arguments]
             stack.enter_context(running(command, environment, work / f"{name}.log"))
         stack.enter_context(running(kafka(work), {}, work / "kafka.log"))
         job = [PYTHON, str(Path(__file__).with_name("load-classes"))]
         job += [f"127.0.0.1:{BROKER_PORT}", f"spark://127.0.0.1:{MASTER_PORT}"]
-        job += [" ".join((*JVM[1:], listing(work, name))) for name in ("driver", "executor")]
+        own = (*JVM[1:], login(work))
+        job += [" ".join((*own, listing(work, name))) for name in ("driver", "executor")]
         with subprocess.Popen(
-            [*job, str(work)],
+            [*job, str(work), json.dumps(SPARK_SECURITY | {"spark.authenticate.secret": SECRET})],
             env=os.environ | environment | {"PYSPARK_PYTHON": PYTHON},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

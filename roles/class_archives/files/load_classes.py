@@ -1,11 +1,12 @@
 #!/opt/streambed/venv/bin/python
-"""load-classes BOOTSTRAP MASTER DRIVER_OPTIONS EXECUTOR_OPTIONS WORK: one small streaming query.
+"""load-classes BOOTSTRAP MASTER DRIVER_OPTIONS EXECUTOR_OPTIONS WORK SECURITY: one small query.
 
 Three micro-batches from Kafka through Python back to Kafka load what driver and executor of a
 classifying query load; the answers are not looked at. It says when that is so, and ends with its
-standard input.
+standard input. WORK has Kafka's login and certificate, SECURITY is JSON: Spark's settings for it.
 """
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -33,9 +34,16 @@ def through(batches: Iterator[Any]) -> Iterator[Any]:
     yield from batches
 
 
-def main(bootstrap: str, master: str, driver: str, executor: str, work: str) -> None:
+def main(bootstrap: str, master: str, driver: str, executor: str, work: str, security: str) -> None:
     """Run the query."""
-    kafka = {"bootstrap.servers": bootstrap}
+    access = {"security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512"}
+    kafka = {
+        **access,
+        "bootstrap.servers": bootstrap,
+        "sasl.username": "broker",
+        "sasl.password": json.loads(security)["spark.authenticate.secret"],
+        "ssl.ca.location": f"{work}/ca.pem",
+    }
     deadline = time.monotonic() + TIMEOUT_S
     admin = AdminClient(kafka)
     admin.list_topics(timeout=TIMEOUT_S)
@@ -52,10 +60,13 @@ def main(bootstrap: str, master: str, driver: str, executor: str, work: str) -> 
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.adaptive.enabled": "false",
         "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        **json.loads(security),
     }.items():
         conf.set(name, value)
     session = SparkSession.builder.config(conf=conf).getOrCreate()
-    options = {"kafka.bootstrap.servers": bootstrap}
+    trusted = {"ssl.truststore.type": "PEM", "ssl.truststore.location": f"{work}/ca.pem"}
+    options = {f"kafka.{name}": value for name, value in (access | trusted).items()}
+    options["kafka.bootstrap.servers"] = bootstrap
     read = session.readStream.format("kafka").options(**options, subscribe="in")
     source = read.option("startingOffsets", "earliest").load().select("value")
     query = (

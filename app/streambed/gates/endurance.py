@@ -1,0 +1,35 @@
+"""A cell that runs for long leaves nothing behind that grows."""
+
+from collections.abc import Sequence
+
+from streambed.gates.reading import Reading
+from streambed.results.soak import Slope
+
+
+def nothing_grows(slopes: Sequence[Slope]) -> Reading:
+    """Memory, threads and open files of every group of processes, and of the bed as a whole.
+
+    The lag has a gate of its own.
+
+    Args:
+        slopes: those of the bed, which have no node, and those of groups.
+    """
+    growing = [slope for slope in slopes if slope.grows]
+    who = [
+        f"{slope.measure} of {slope.group} on {slope.node} {slope.per_h:+.3g}"
+        for slope in growing
+        if slope.node is not None
+    ]
+    said = ", ".join(
+        f"{slope.measure} {slope.per_h:+.3g}, {slope.high_per_h:+.3g} at most, of {slope.mean:.3g}"
+        for slope in slopes
+        if slope.node is None
+    )
+    return Reading(
+        gate="nothing_grows",
+        ok=bool(said) and not growing,
+        measured=said + (f" ({'; '.join(who)})" if who else "") if said else "nothing sampled",
+        expected="at most 5 % of a mean in an hour (of little 8 MiB, 2 threads, 4 files), or an "
+        "interval that reaches there",
+        unit="per h",
+    )

@@ -1,0 +1,384 @@
+"""`training`: a Spark driver that prepares images on the workers and trains a network there.
+
+    images -> Spark job: decode, normalise, augment, split -> files on the workers
+           -> ranks in Spark tasks, by an engine -> checkpoint after each epoch -> weights file
+
+A stretch is one start of all ranks. When a worker is lost, its ranks end, and with them all others;
+the next stretch goes on from the last checkpoint with what is there, where the batch can be shared
+by it. Nothing waits without a deadline: see `Deadlines`.
+"""
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streambed.pipelines import datasets, spark_conf, spark_session, way, weights
+from streambed.pipelines.errors import ServiceError
+from streambed.pipelines.protocol import Commands, emit, say
+from streambed.pipelines.spec import parse
+from streambed.pipelines.training import channel, names, perceptron, prepare, state, supervise
+from streambed.pipelines.training.channel import Ears, Start
+from streambed.pipelines.training.job import RankJob
+from streambed.pipelines.training.steps import Steps
+from streambed.pipelines.training.supervise import Deadlines, Lost
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+MOST_STRETCHES = 4
+"""Workers that are lost again and again are no accident."""
+
+PATIENCE_S = 20.0
+"""After a loss: how long a worker that comes back is waited for, when the rest could go on."""
+
+LONGEST_WAIT_S = 180.0
+"""And when it could not."""
+
+_LOOK_S = 1.0
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """Times in seconds, memory in Spark's notation.
+
+    One executor on each of `executors` workers, `ranks` tasks at a time on each, which are as many
+    ranks. `out` becomes the weights file; engine `spark-mlp` writes none.
+    """
+
+    master_url: str
+    driver_address: str
+    name: str
+    engine: str
+    out: str
+    dataset: str = datasets.MNIST
+    executors: int = 1
+    ranks: int = 1
+    batch_size: int = 768
+    epochs: int = 15
+    iterations: int | None = None
+    augment: str = names.SHIFT
+    seed: int = 1
+    deadline_s: float = 7200.0
+    start_s: float = 300.0
+    stall_s: float = 60.0
+    ears_port: int = 7010
+    executor_memory: str = "768m"
+    driver_memory: str = "640m"
+    arrow_batch_images: int = way.CHUNK_IMAGES
+    settings: str = way.LEAN
+    driver_port: int = 7001
+    driver_block_port: int = 7002
+    executor_block_port: int = 7003
+    executor_java_options: str | None = None
+    driver_java_options: str | None = None
+    event_log_dir: str | None = None
+    app_name: str = "streambed-training"
+
+    def __post_init__(self) -> None:
+        way.one_of("engine", self.engine, names.ENGINES)
+        way.one_of("augment", self.augment, names.AUGMENTS)
+        if self.executors < 1 or self.ranks < 1:
+            raise ValueError("executors and ranks must be >= 1")
+        if self.engine in names.RANKED:
+            Steps(1, self.slots, self.batch_size, self.epochs, self.iterations)
+
+    @property
+    def cores_per_executor(self) -> int:
+        """Tasks at a time: exactly what a stretch has, so that each executor gets its share."""
+        return self.ranks
+
+    @property
+    def slots(self) -> int:
+        """Ranks when no worker is lost."""
+        return self.executors * self.ranks
+
+
+def program(raw: dict[str, Any], commands: Commands) -> None:
+    """Run `training`: events submitted, ready, prepared, rank ..., beat ..., epoch ..., done.
+
+    An event `lost` stands between two stretches.
+    """
+    del commands
+    spec = parse(TrainingSpec, raw)
+    training = datasets.load(spec.dataset, "train")
+    test = datasets.load(spec.dataset, "test")
+    emit("submitted", at=time.time())
+    session = spark_session.start(
+        spec, settings(spec, training), python=names.environment(spec.engine)
+    )
+    try:
+        at_work = Training(session, spec, training, test)
+        found = at_work.await_slots()
+        emit(
+            "ready",
+            at=time.time(),
+            executors=found,
+            effective_conf=spark_conf.redacted(dict(session.sparkContext.getConf().getAll())),
+            versions=spark_session.versions(session),
+        )
+        emit("done", at=time.time(), **at_work.run())
+        # What is left goes with the application's directories, a day later.
+        with contextlib.suppress(ServiceError):
+            prepare.clean(session, at_work.slots)
+    finally:
+        session.stop()
+
+
+def settings(spec: TrainingSpec, training: datasets.Dataset) -> dict[str, str]:
+    """What a training sets beside the settings of every application.
+
+    Spark would start a barrier stage again by itself, without its checkpoint, and waits for years
+    for tasks at a barrier, and for ten minutes for slots that are gone.
+    """
+    part_mib = training.images.nbytes / spec.slots / _MIB
+    return {
+        "spark.stage.maxConsecutiveAttempts": "1",
+        "spark.task.maxFailures": "1",
+        "spark.barrier.sync.timeout": f"{math.ceil(spec.start_s)}s",
+        "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
+        "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "6",
+        # A rank's images travel with its task.
+        "spark.rpc.message.maxSize": str(max(128, math.ceil(1.3 * part_mib) + 16)),
+    }
+
+
+@dataclass
+class _Reached:
+    """How far a training is."""
+
+    epochs: int = 0
+    state: bytes = b""
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    prepare_s: float = 0.0
+    launch_s: float = 0.0
+    lost_s: float = 0.0
+    losses: int = 0
+    images: int = 0
+    updates: int = 0
+    ranks: list[dict[str, Any]] = field(default_factory=list)
+    """Those of the last stretch, as they introduced themselves."""
+
+
+class Training:
+    """One training from its images to its weights."""
+
+    def __init__(
+        self,
+        session: "SparkSession",
+        spec: TrainingSpec,
+        training: datasets.Dataset,
+        test: datasets.Dataset,
+    ) -> None:
+        self._session = session
+        self._spec = spec
+        self._training = training
+        self._test = test
+        self._classes = int(max(training.labels.max(), test.labels.max())) + 1
+        self._ears = Ears(spec.driver_address, spec.ears_port)
+        self._reached = _Reached()
+        self._ends_at = time.monotonic() + spec.deadline_s
+        self.slots = spec.slots
+        """Of the stretch under way."""
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; the figures of event `done`.
+
+        Raises:
+            ServiceError: a rank failed, too much was lost, or the time is over.
+        """
+        for stretch in range(1, MOST_STRETCHES + 1):
+            began = time.monotonic()
+            try:
+                figures = self._stretch(stretch)
+            except Lost as lost:
+                self._note(lost, stretch, time.monotonic() - began)
+            else:
+                self._ears.close()
+                return figures
+        raise ServiceError(f"workers were lost in {MOST_STRETCHES} stretches, one after the other")
+
+    def _note(self, lost: Lost, stretch: int, took_s: float) -> None:
+        reached = self._reached
+        reached.losses += 1
+        kept_s = sum(
+            entry["train_s"] + entry["evaluate_s"]
+            for entry in reached.curve
+            if entry["stretch"] == stretch
+        )
+        reached.lost_s += max(0.0, took_s - kept_s)
+        say(f"stretch {stretch} ended: {lost}")
+        emit("lost", at=time.time(), stretch=stretch, reason=str(lost), epochs=reached.epochs)
+
+    def _can_share(self, slots: int) -> bool:
+        shared = self._spec.engine in names.RANKED
+        return slots > 0 and not (shared and self._spec.batch_size % slots)
+
+    def await_slots(self) -> dict[str, str]:
+        """Wait for the executors of a stretch, whose slots are then in `slots`; id → host of each.
+
+        All that the spec asks for are wanted. After a loss they are waited for a while, then fewer
+        will do, when the batch can be shared by them.
+
+        Raises:
+            ServiceError: there are too few, or a number that cannot share the batch.
+        """
+        spec, began = self._spec, time.monotonic()
+        after_loss = self._reached.losses > 0
+        longest_s = LONGEST_WAIT_S if after_loss else spec.start_s
+        while True:
+            executors = spark_session.executor_hosts(self._session)
+            slots = len(executors) * spec.ranks
+            waited_s = time.monotonic() - began
+            fewer = after_loss and waited_s > PATIENCE_S and self._can_share(slots)
+            if slots == spec.slots or fewer:
+                self.slots = slots
+                if after_loss:
+                    self._reached.lost_s += waited_s
+                return executors
+            if waited_s > longest_s:
+                raise ServiceError(
+                    f"{len(executors)} of {spec.executors} executors are there after "
+                    f"{longest_s:g} s; a batch of {spec.batch_size} needs all, or after a loss as "
+                    "many as can share it"
+                )
+            time.sleep(_LOOK_S)
+
+    def _stretch(self, stretch: int) -> dict[str, Any]:
+        """Prepare, train, and return the figures.
+
+        Raises:
+            Lost: a worker was lost on the way.
+        """
+        name = f"{self._spec.name}-{stretch}"
+        executors = self.await_slots()
+        began = time.monotonic()
+        with supervise.losses(self._session, executors):
+            written = supervise.within(
+                self._session, f"preparing {name}", lambda: self._prepare(name), self._spec.start_s
+            )
+        took_s = time.monotonic() - began
+        self._reached.prepare_s += took_s
+        emit("prepared", at=time.time(), stretch=stretch, took_s=took_s, shards=written)
+        job = self._job(name, stretch)
+        if self._spec.engine == names.SPARK_MLP:
+            with supervise.losses(self._session, executors):
+                return self._fit(job)
+        self._train(job, executors)
+        return self._figures()
+
+    def _prepare(self, name: str) -> list[dict[str, Any]]:
+        return prepare.prepare(
+            self._session,
+            name,
+            self.slots,
+            self._training,
+            self._test,
+            augment=self._spec.augment,
+            seed=self._spec.seed,
+        )
+
+    def _job(self, name: str, stretch: int) -> RankJob:
+        spec = self._spec
+        return RankJob(
+            network=names.NETWORK,
+            image_shape=self._training.image_shape,
+            classes=self._classes,
+            images=len(self._training.images),
+            ranks=self.slots,
+            batch_size=spec.batch_size,
+            epochs=spec.epochs,
+            iterations=spec.iterations,
+            seed=spec.seed,
+            shards=name,
+            stretch=stretch,
+            driver_address=spec.driver_address,
+            driver_port=spec.ears_port,
+            key=self._ears.key.hex(),
+            start_s=spec.start_s,
+            stall_s=spec.stall_s,
+        )
+
+    def _deadlines(self) -> Deadlines:
+        left_s = self._ends_at - time.monotonic()
+        if left_s <= 0:
+            raise ServiceError(f"the training took more than {self._spec.deadline_s:g} s")
+        # A rank that stands still ends itself first, and says why.
+        return Deadlines(self._spec.start_s, 1.5 * self._spec.stall_s, left_s)
+
+    def _train(self, job: RankJob, executors: dict[str, str]) -> None:
+        reached = self._reached
+        self._ears.begin(Start(job.stretch, reached.epochs, reached.state))
+        reached.ranks = []
+        launched = time.monotonic()
+        for message in supervise.stretch(
+            self._session, self._spec.engine, job, self._ears, executors, self._deadlines()
+        ):
+            fields = {name: value for name, value in message.fields.items() if name != "at"}
+            if message.kind == channel.HELLO:
+                reached.ranks.append(fields)
+                if len(reached.ranks) == job.ranks:
+                    reached.launch_s += time.monotonic() - launched
+                emit("rank", at=time.time(), **fields)
+            elif message.kind == channel.BEAT:
+                emit("beat", at=time.time(), **fields)
+            elif message.kind == channel.EPOCH:
+                reached.epochs = int(fields["epoch"])
+                reached.state = message.data
+                reached.updates = int(fields["updates"])
+                reached.images += int(fields["images"])
+                reached.curve.append({**fields, "ranks": job.ranks})
+                emit("epoch", at=time.time(), **reached.curve[-1])
+
+    def _figures(self) -> dict[str, Any]:
+        reached, spec = self._reached, self._spec
+        description = weights.Description(names.NETWORK, self._training.image_shape, self._classes)
+        data = state.artefact(reached.state, description)
+        path = Path(spec.out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        last = reached.curve[-1]
+        return {
+            "train_s": sum(entry["train_s"] for entry in reached.curve),
+            "evaluate_s": sum(entry["evaluate_s"] for entry in reached.curve),
+            "prepare_s": reached.prepare_s,
+            "launch_s": reached.launch_s,
+            "lost_s": reached.lost_s,
+            "losses": reached.losses,
+            "images": reached.images,
+            "updates": reached.updates,
+            "ranks": reached.ranks,
+            "curve": reached.curve,
+            **{name: last[name] for name in ("test_loss", "top1", "top5")},
+            "out": spec.out,
+            "sha256": weights.digest(data),
+        }
+
+    def _fit(self, job: RankJob) -> dict[str, Any]:
+        """Engine `spark-mlp`: one job of Spark's own, which begins anew when a worker is lost."""
+        reached = self._reached
+        left_s = self._deadlines().longest_s
+        found = supervise.within(
+            self._session, job.shards, lambda: perceptron.fit(self._session, job), left_s
+        )
+        curve = [
+            {"epoch": number, "loss": loss, "ranks": job.ranks, "stretch": job.stretch}
+            for number, loss in enumerate(found.pop("losses")[1:], 1)
+        ]
+        for entry in curve:
+            emit("epoch", at=time.time(), **entry)
+        return {
+            **found,
+            "updates": found["iterations"],
+            "prepare_s": reached.prepare_s,
+            "launch_s": 0.0,
+            "lost_s": reached.lost_s,
+            "losses": reached.losses,
+            "ranks": [],
+            "curve": curve,
+            "out": None,
+            "sha256": None,
+        }

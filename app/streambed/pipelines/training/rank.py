@@ -1,0 +1,191 @@
+"""What every rank does, whichever engine started it: read its shard, train, evaluate, tell."""
+
+import math
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from streambed.pipelines.training import channel, schedule, shards, state
+from streambed.pipelines.training.channel import Voice
+from streambed.pipelines.training.job import RankJob
+from streambed.pipelines.training.replica import Replica
+from streambed.pipelines.training.watchdog import Watchdog
+from streambed.pipelines.worker import ADDRESS
+
+BEAT_S = 2.0
+"""How often rank 0 says how far it is."""
+
+TEST_IMAGES = 500
+"""Images per call when the network is evaluated."""
+
+TOP = 5
+
+
+def judged(
+    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int32]
+) -> tuple[float, int, int]:
+    """Sum of the loss, labels that are the best score, labels among the best five.
+
+    Args:
+        scores: before softmax, float[n, classes].
+        labels: int[n].
+    """
+    wide = scores.astype(np.float64)
+    highest = wide.max(axis=1)
+    norm = highest + np.log(np.exp(wide - highest[:, None]).sum(axis=1))
+    own = wide[np.arange(len(labels)), labels]
+    above = (wide > own[:, None]).sum(axis=1)
+    return float((norm - own).sum()), int((above < 1).sum()), int((above < TOP).sum())
+
+
+@dataclass
+class _Progress:
+    """What this rank has done since it started."""
+
+    updates: int = 0
+    images: int = 0
+    loss_sum: float = 0.0
+    train_s: float = 0.0
+    told_at: float = field(default_factory=time.monotonic)
+
+
+class Rank:
+    """One rank at work."""
+
+    def __init__(self, job: RankJob, replica: Replica, voice: Voice, watchdog: Watchdog) -> None:
+        self._job = job
+        self._steps = job.steps
+        self._replica = replica
+        self._voice = voice
+        self._watchdog = watchdog
+
+    def train(self, shard: shards.Shard, done_epochs: int) -> None:
+        """Train from after `done_epochs` whole epochs to the end, telling of each epoch."""
+        steps, replica = self._steps, self._replica
+        update = done_epochs * steps.per_epoch
+        whole = _Progress()
+        for epoch in range(done_epochs, steps.epochs):
+            if update >= steps.updates:
+                break
+            self._watchdog.moved(self._job.stall_s)
+            waited_s = replica.waited_s
+            epoch_progress = self._train_epoch(shard, epoch, update)
+            update += epoch_progress.updates
+            wait_s = None if waited_s is None else (replica.waited_s or 0.0) - waited_s
+            began = time.time()
+            mine = [epoch_progress.loss_sum, epoch_progress.images, wait_s or 0.0]
+            sums = replica.total(mine)
+            test = self.evaluate(shard)
+            evaluate_s = time.time() - began
+            whole.updates += epoch_progress.updates
+            whole.images += epoch_progress.images
+            if replica.rank == 0:
+                self._voice.tell(
+                    channel.EPOCH,
+                    state.pack(replica.state()),
+                    epoch=epoch + 1,
+                    updates=update,
+                    images=round(sums[1]),
+                    loss=sums[0] / sums[1],
+                    **test,
+                    train_s=epoch_progress.train_s,
+                    wait_s=None if wait_s is None else sums[2] / replica.ranks,
+                    evaluate_s=evaluate_s,
+                    at=time.time(),
+                )
+        self._voice.tell(channel.DONE, updates=whole.updates, images=whole.images)
+
+    def _train_epoch(self, shard: shards.Shard, epoch: int, first: int) -> _Progress:
+        """The updates of one epoch, `first` of all updates on."""
+        job, steps = self._job, self._steps
+        images = shard.variants[epoch % len(shard.variants)]
+        order = np.random.RandomState((job.seed, epoch, shard.index)).permutation(len(images))
+        seen = _Progress()
+        began = time.time()
+        for chosen in shards.batches(order, steps.rank_batch):
+            update = first + seen.updates
+            if update >= steps.updates:
+                break
+            size = schedule.step_size(update, steps.updates, job.batch_size)
+            loss = self._replica.step(
+                np.ascontiguousarray(images[chosen]), shard.labels[chosen], size
+            )
+            if not math.isfinite(loss):
+                raise ArithmeticError(f"the loss is {loss} after {update + 1} updates")
+            seen.updates += 1
+            seen.images += len(chosen)
+            seen.loss_sum += loss * len(chosen)
+            self._watchdog.moved()
+            self._beat(seen, epoch, update + 1)
+        seen.train_s = time.time() - began
+        return seen
+
+    def _beat(self, seen: _Progress, epoch: int, updates: int) -> None:
+        now = time.monotonic()
+        if self._replica.rank == 0 and now - seen.told_at >= BEAT_S:
+            seen.told_at = now
+            images = seen.images * self._replica.ranks
+            self._voice.tell(channel.BEAT, epoch=epoch + 1, updates=updates, images=images)
+
+    def evaluate(self, shard: shards.Shard) -> dict[str, float]:
+        """Loss, top-1 and top-5 over the test images of all ranks."""
+        sums = np.zeros(4)
+        for begin in range(0, len(shard.test), TEST_IMAGES):
+            part = slice(begin, begin + TEST_IMAGES)
+            scores = self._replica.scores(np.array(shard.test[part]))
+            sums += (*judged(scores, shard.test_labels[part]), len(scores))
+            self._watchdog.moved()
+        loss, first, among, images = self._replica.total([float(value) for value in sums])
+        return {"test_loss": loss / images, "top1": first / images, "top5": among / images}
+
+
+def work(job: RankJob, make_replica: Callable[[RankJob], Replica], folders: Sequence[Path]) -> None:
+    """Be a rank from start to end; `folders` may hold its shard.
+
+    A failure of its own is told to the driver, so that nobody tries the same again; who merely lost
+    another rank ends without a word.
+    """
+    with Watchdog(job.start_s) as watchdog:
+        # Where there is none, the executor is not the one that wrote it: that is for the driver to
+        # see.
+        shard = shards.load(shards.claim(folders, f"{job.stretch}"))
+        replica = make_replica(job)
+        voice = Voice(
+            job.driver_address,
+            job.driver_port,
+            bytes.fromhex(job.key),
+            stretch=job.stretch,
+            rank=replica.rank,
+        )
+        try:
+            done_epochs, reached = voice.hello(**_about(replica, shard))
+            if reached:
+                replica.restore(state.unpack(reached))
+            replica.synchronise()
+            Rank(job, replica, voice, watchdog).train(shard, done_epochs)
+        except EOFError:
+            sys.stderr.write("rank ended: the driver has given this stretch up\n")
+        except Exception as error:
+            if not replica.blames_others(error):
+                voice.tell(channel.FAILED, reason=f"rank {replica.rank}: {error!r}")
+            raise
+
+
+def _about(replica: Replica, shard: shards.Shard) -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "address": os.environ.get(ADDRESS),
+        "pid": os.getpid(),
+        "shard": shard.index,
+        "images": len(shard.labels),
+        "versions": replica.versions,
+        "at": time.time(),
+    }

@@ -1,0 +1,95 @@
+"""What grew while a cell ran for long: memory, threads and open files of every group of processes.
+
+Slopes are taken over the second half of the window: until then JVMs fill their heaps.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streambed.results import lag
+from streambed.results.resources import NodeUse
+
+LEAST_S = 600.0
+"""A window that is shorter says nothing about growth."""
+
+TOLERATED_PER_H = {"memory_bytes": 0.05, "threads": 0.05, "fds": 0.05}
+"""Growth, as a part of the mean, that is noise of what comes and goes."""
+
+TOLERATED_OF_FEW = {"memory_bytes": 8 * 2**20, "threads": 2.0, "fds": 4.0}
+"""In an hour, of a group that has so little that a part of it says nothing."""
+
+_S_PER_H = 3600.0
+
+
+@dataclass(frozen=True)
+class Slope:
+    """Growth of one measure per hour, with its 95 % interval; of a whole bed without a group."""
+
+    measure: str
+    per_h: float
+    low_per_h: float
+    high_per_h: float
+    mean: float
+    node: str | None = None
+    group: str | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether even the low end of the interval is more than what is tolerated."""
+        tolerated = TOLERATED_PER_H[self.measure] * self.mean
+        return self.low_per_h > max(tolerated, TOLERATED_OF_FEW[self.measure])
+
+
+def slopes(nodes: Mapping[str, NodeUse], start_s: float, end_s: float) -> list[Slope]:
+    """Of each group of each node, and first of each measure of the whole bed.
+
+    Args:
+        nodes: samples, by node.
+        start_s: the window, unix seconds.
+        end_s: its end.
+    """
+    middle_s = (start_s + end_s) / 2
+    found: list[Slope] = []
+    totals: list[Slope] = []
+    for measure in TOLERATED_PER_H:
+        parts = []
+        for node, use in nodes.items():
+            inside = (use.at_s >= middle_s) & (use.at_s <= end_s)
+            for group, values in use.levels(measure).items():
+                grown = lag.growth(use.at_s[inside], values[inside])
+                if grown is not None:
+                    mean = float(np.mean(values[inside]))
+                    parts.append(_slope(measure, grown, mean, node, group))
+        found += parts
+        if parts:
+            totals.append(_total(measure, parts))
+    return totals + found
+
+
+def _slope(measure: str, grown: lag.Growth, mean: float, node: str, group: str) -> Slope:
+    per_s = (grown.slope_per_s, grown.low_per_s, grown.high_per_s)
+    slope, low, high = (value * _S_PER_H for value in per_s)
+    return Slope(measure, slope, low, high, mean, node, group)
+
+
+def _total(measure: str, parts: list[Slope]) -> Slope:
+    """Of the sum of all groups: slopes add up, and so do the squares of their errors."""
+    slope = sum(part.per_h for part in parts)
+    reach = float(np.sqrt(sum((part.high_per_h - part.per_h) ** 2 for part in parts)))
+    return Slope(measure, slope, slope - reach, slope + reach, sum(part.mean for part in parts))
+
+
+def measures(found: list[Slope]) -> dict[str, float]:
+    """The fields of a row: growth of the whole bed."""
+    totals = {slope.measure: slope.per_h for slope in found if slope.node is None}
+    fields = {}
+    for measure, field, unit in (
+        ("memory_bytes", "memory_growth_mib_per_h", 2**20),
+        ("threads", "thread_growth_per_h", 1),
+        ("fds", "fd_growth_per_h", 1),
+    ):
+        if measure in totals:
+            fields[field] = totals[measure] / unit
+    return fields
