@@ -228,7 +228,7 @@ def closed(grown: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, di
     results = tmp_path_factory.mktemp("closed")
     experiment = Path(grown.path).parent / "closed.yml"
     experiment.write_text(yaml.safe_dump(CLOSED, sort_keys=False))
-    options = ("--images", "24000", "--results", str(results))
+    options = ("--images", "48000", "--results", str(results))
     streambed("run", str(experiment), "-i", grown.path, *options)
     return {row["client"]: row for row in rows(results, "closed")}
 
