@@ -18,6 +18,8 @@ from streambed.beds import disks
 T = TypeVar("T")
 
 LAUNCHER = str(paths.ROOT / "streambed")
+PROGRAMS = Path(__file__).parent / "nodes"
+"""What runs on nodes, sent there as text."""
 PODMAN = ["podman"] if os.geteuid() == 0 else ["sudo", "-n", "podman"]
 RUN_TIMEOUT_S = 900
 
@@ -144,6 +146,10 @@ class Bed:
         )
         assert done.returncode == 0, f"{node}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def program(self, node: str, name: str, *arguments: str) -> str:
+        """Run one of `PROGRAMS` like this; what it printed."""
+        return self.python(node, (PROGRAMS / f"{name}.py").read_text(), *arguments)
 
     def playbook(self, *options: str, name: str = "site") -> str:
         """Converge by hand, as docs/beds.md says; what Ansible printed."""
