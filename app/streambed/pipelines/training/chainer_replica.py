@@ -16,6 +16,7 @@ import chainermn
 import numpy as np
 import numpy.typing as npt
 from chainer import functions
+from chainer.optimizer_hooks import GradientClipping
 from chainer.serializers import NpzDeserializer
 from chainermn.communicators.naive_communicator import NaiveCommunicator
 from mpi4py import MPI
@@ -23,7 +24,7 @@ from mpi4py import MPI
 from streambed.pipelines.training import state
 from streambed.pipelines.training.job import VARIABLE, RankJob
 from streambed.pipelines.training.quick_lenet5 import QuickLeNet5
-from streambed.pipelines.training.schedule import MOMENTUM
+from streambed.pipelines.training.schedule import MOMENTUM, MOST_NORM
 from streambed.pipelines.training.state import Arrays
 
 IMAGES_AT_ONCE = 64
@@ -80,6 +81,9 @@ class ChainerReplica:
             chainer.optimizers.MomentumSGD(momentum=MOMENTUM), self._communicator
         )
         self._optimizer.setup(self._network)
+        # A hook of Chainer's own optimizer: the one around it averages first, then calls it. Every
+        # rank has the same mean then, and scales it by the same factor.
+        self._optimizer.actual_optimizer.add_hook(GradientClipping(MOST_NORM))
 
     @property
     def rank(self) -> int:

@@ -34,6 +34,8 @@ class Replica(Protocol):
     def step(self, images: Pixels, labels: Labels, step_size: float) -> float:
         """One update by the mean gradient of all ranks; the mean loss of this rank's images.
 
+        Where the mean is longer than `schedule.MOST_NORM`, it is scaled down to that length.
+
         images float32[n, ...] in 0 ... 1, labels int32[n]; n is the same in all ranks.
         """
 

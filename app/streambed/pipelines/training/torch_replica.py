@@ -15,7 +15,7 @@ import numpy.typing as npt
 from streambed.pipelines import spark_session
 from streambed.pipelines.training import state
 from streambed.pipelines.training.job import RankJob
-from streambed.pipelines.training.schedule import MOMENTUM
+from streambed.pipelines.training.schedule import MOMENTUM, MOST_NORM
 from streambed.pipelines.training.state import Arrays
 from streambed.pipelines.worker import ADDRESS
 
@@ -123,7 +123,9 @@ class TorchReplica:
         self._optimizer.zero_grad()
         right = self._torch.from_numpy(labels.astype(np.int64))
         loss = self._torch.nn.functional.cross_entropy(self._shared(self._planes(images)), right)
+        # Gradients are averaged over all ranks when this returns.
         loss.backward()
+        self._torch.nn.utils.clip_grad_norm_(self._network.parameters(), MOST_NORM)
         self._optimizer.step()
         return float(loss.item())
 
