@@ -173,9 +173,10 @@ class ChainerReplica:
         if len(velocities) > 2:
             NpzDeserializer(velocities).load(self._optimizer.actual_optimizer)
 
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost."""
-        return isinstance(error, MPI.Exception)
+
+def blames_others(error: Exception) -> bool:
+    """Whether an error says that another rank, or the way to it, is lost."""
+    return isinstance(error, MPI.Exception)
 
 
 def main() -> None:
@@ -188,7 +189,7 @@ def main() -> None:
     job = RankJob.of_json(os.environ[VARIABLE])
     folders = [Path(folder) for folder in json.loads(os.environ[mpi.FOLDERS])]
     try:
-        rank.work(job, ChainerReplica, folders)
+        rank.work(job, ChainerReplica, folders, blames_others)
     except Exception:  # noqa: BLE001 (told to the driver, and seen by mpiexec)
         # Whoever would read it may be gone, and the pipe with it.
         with contextlib.suppress(OSError):

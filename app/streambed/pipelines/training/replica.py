@@ -53,6 +53,3 @@ class Replica(Protocol):
 
     def synchronise(self) -> None:
         """Give all ranks the weights of rank 0."""
-
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost."""

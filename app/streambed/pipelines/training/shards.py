@@ -32,6 +32,10 @@ Pixels = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
 
+class NoShard(ServiceError):
+    """There are no images for a rank where it looks for them."""
+
+
 @dataclass(frozen=True)
 class RawPart:
     """One rank's images as they were read: bytes to be decoded on a worker. Picklable."""
@@ -140,11 +144,11 @@ def nth(folder: Path, index: int) -> Path:
     """One of the shards in `folder`, by its place among them.
 
     Raises:
-        ServiceError: there are fewer.
+        NoShard: there are fewer.
     """
     found = sorted(path for path in folder.glob("*") if path.is_dir())
     if index >= len(found):
-        raise ServiceError(f"{folder.resolve()} has {len(found)} shards, not {index + 1}")
+        raise NoShard(f"{folder.resolve()} has {len(found)} shards, not {index + 1}")
     return found[index]
 
 
@@ -152,7 +156,7 @@ def claim(folders: Sequence[Path], token: str) -> Path:
     """A shard in one of `folders` that no other rank has taken under this token.
 
     Raises:
-        ServiceError: there is none: the executor is not the one that wrote them.
+        NoShard: the executor is not the one that wrote them.
     """
     for folder in folders:
         for shard in sorted(path for path in folder.glob("*") if path.is_dir()):
@@ -162,7 +166,7 @@ def claim(folders: Sequence[Path], token: str) -> Path:
                 continue
             return shard
     names = ", ".join(str(folder.resolve()) for folder in folders)
-    raise ServiceError(f"no shard is left for this rank in {names}")
+    raise NoShard(f"no shard is left for this rank in {names}")
 
 
 def load(folder: Path) -> Shard:

@@ -162,12 +162,13 @@ class TorchReplica:
                 buffer = self._torch.from_numpy(velocity)
                 self._optimizer.state[parameter]["momentum_buffer"] = buffer
 
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost.
 
-        gloo's errors are plain RuntimeErrors that name its source files.
-        """
-        return isinstance(error, RuntimeError) and "gloo" in str(error).lower()
+def blames_others(error: Exception) -> bool:
+    """Whether an error says that another rank, or the way to it, is lost.
+
+    gloo's errors are plain RuntimeErrors that name its source files.
+    """
+    return isinstance(error, RuntimeError) and "gloo" in str(error).lower()
 
 
 def interface_of(address: str) -> str | None:
@@ -189,7 +190,7 @@ def be_a_rank(text: str) -> None:
     if found is not None:
         # Otherwise gloo takes what the host's name is looked up to, which may be the loopback.
         os.environ["GLOO_SOCKET_IFNAME"] = found
-    rank.work(job, TorchReplica, [shards.folder_of(job.shards)])
+    rank.work(job, TorchReplica, [shards.folder_of(job.shards)], blames_others)
 
 
 def launch(session: "SparkSession", job: RankJob, deadline_s: float) -> None:
