@@ -1,5 +1,6 @@
 """Pipeline `training`: one cell is one Spark application that prepares images and trains."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -21,14 +22,19 @@ from streambed.runner.failure import CellFailure
 from streambed.runner.model import deploy_dataset
 from streambed.runner.pipeline import Outcome, Work
 from streambed.runner.program import Event, Program
+from streambed.runner.remote import Session
 from streambed.runner.sweep import RUN_DIR
 
 WEIGHTS = f"{NETWORK}.npz"
 """The trained weights, beside an attempt's raw samples."""
 
+CHECKPOINT = "checkpoint.npz"
+"""What a training that failed had reached, in the same place."""
+
 _START_TIMEOUT_S = 400.0
 _END_TIMEOUT_S = 120.0
 _EVALUATE_TIMEOUT_S = 600.0
+_COPY_TIMEOUT_S = 30.0
 
 _LONGER = 4.0
 """A training may take so many times what the plan says, and at least `_LEAST_S`."""
@@ -62,11 +68,27 @@ class TrainingPipeline:
         async with self._program() as program:
             ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
             self._measures = TrainingMeasures(cold_start_s=time.monotonic() - began)
-            done = await self._trained(program, ready)
+            try:
+                done = await self._trained(program, ready)
+            except CellFailure:
+                self._keep_events(program)
+                await self._keep_checkpoint(master)
+                raise
             await program.end(timeout_s=_END_TIMEOUT_S)
         judged = await self._evaluated(done)
         self._judge(program, ready, done, judged)
         return self.partial()
+
+    def _keep_events(self, program: Program) -> None:
+        self._work.keep_events(events=[e for e in program.events if e.get("event") != "beat"])
+
+    async def _keep_checkpoint(self, master: Session) -> None:
+        """Fetch what a training that failed has reached, where it came to the end of an epoch."""
+        with contextlib.suppress(CellFailure, TimeoutError):
+            async with asyncio.timeout(_COPY_TIMEOUT_S):
+                await master.get(
+                    checkpoint_of(self._work), self._work.directory / CHECKPOINT
+                )
 
     def partial(self) -> Outcome:
         """What is known, also of a cell that failed on the way."""
@@ -109,7 +131,7 @@ class TrainingPipeline:
         taken = contention.taken(before, after, ended - began)
         curve = [EpochRun.of_event(entry) for entry in done["curve"]]
         epochs.write(work.directory / epochs.FILE, curve)
-        work.keep_events(events=[e for e in program.events if e.get("event") != "beat"])
+        self._keep_events(program)
         self._readings += [
             contention.judge(taken, work.cell.gates.contended_above),
             # Executors that were replaced ended their stretch: told below.
@@ -186,6 +208,11 @@ def longest_s(work: Work) -> float:
     return max(_LEAST_S, _LONGER * cell_s(work.cell))
 
 
+def checkpoint_of(work: Work) -> str:
+    """Where the driver keeps the last checkpoint of an attempt, on the master's node."""
+    return f"{RUN_DIR}/{work.name}-{CHECKPOINT}"
+
+
 def training_spec(work: Work, placement: Placement, dataset: str) -> dict[str, Any]:
     """The spec of program `training`."""
     config = work.cell.training
@@ -195,6 +222,7 @@ def training_spec(work: Work, placement: Placement, dataset: str) -> dict[str, A
         "name": work.name,
         "engine": config.engine,
         "out": f"{RUN_DIR}/{work.name}.npz",
+        "checkpoint": checkpoint_of(work) if config.engine in RANKED else None,
         "dataset": dataset,
         "executors": config.workers,
         "ranks": config.ranks,

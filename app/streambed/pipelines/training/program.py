@@ -11,22 +11,20 @@ The checkpoint is in the driver's memory and, for who looks when the driver is g
 """
 
 import contextlib
-import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streambed.pipelines import datasets, durable, spark_conf, spark_session, way, weights
-from streambed.pipelines.errors import ServiceError
+from streambed.pipelines import datasets, durable, spark_conf, spark_session, weights
+from streambed.pipelines.errors import ServiceError, SpecError
 from streambed.pipelines.protocol import Commands, emit, say
 from streambed.pipelines.spec import parse
 from streambed.pipelines.training import channel, names, perceptron, prepare, state, supervise
+from streambed.pipelines.training.asked import TrainingSpec, settings
 from streambed.pipelines.training.channel import Ears, Start
 from streambed.pipelines.training.job import RankJob
 from streambed.pipelines.training.progress import Progress
 from streambed.pipelines.training.roll import Roll
-from streambed.pipelines.training.steps import Steps
 from streambed.pipelines.training.supervise import Deadlines, Lost
 
 if TYPE_CHECKING:
@@ -48,65 +46,6 @@ CLEAN_S = 30.0
 """For removing what a training leaves on the workers, when its figures are told."""
 
 _LOOK_S = 1.0
-_MIB = 2**20
-
-
-@dataclass(frozen=True)
-class TrainingSpec:
-    """Times in seconds, memory in Spark's notation.
-
-    One executor on each of `executors` workers, `ranks` tasks at a time on each, which are as many
-    ranks. `out` becomes the weights file, `checkpoint` what was reached after each epoch, until the
-    weights are there; engine `spark-mlp` writes neither.
-    """
-
-    master_url: str
-    driver_address: str
-    name: str
-    engine: str
-    out: str
-    checkpoint: str | None = None
-    dataset: str = datasets.MNIST
-    executors: int = 1
-    ranks: int = 1
-    batch_size: int = 768
-    epochs: int = 15
-    iterations: int | None = None
-    augment: str = names.SHIFT
-    seed: int = 1
-    deadline_s: float = 7200.0
-    start_s: float = 300.0
-    stall_s: float = 60.0
-    ears_port: int = 7010
-    executor_memory: str = "768m"
-    driver_memory: str = "640m"
-    arrow_batch_images: int = way.CHUNK_IMAGES
-    settings: str = way.LEAN
-    driver_port: int = 7001
-    driver_block_port: int = 7002
-    executor_block_port: int = 7003
-    executor_java_options: str | None = None
-    driver_java_options: str | None = None
-    event_log_dir: str | None = None
-    app_name: str = "streambed-training"
-
-    def __post_init__(self) -> None:
-        way.one_of("engine", self.engine, names.ENGINES)
-        way.one_of("augment", self.augment, names.AUGMENTS)
-        if self.executors < 1 or self.ranks < 1:
-            raise ValueError("executors and ranks must be >= 1")
-        if self.engine in names.RANKED:
-            Steps(1, self.slots, self.batch_size, self.epochs, self.iterations)
-
-    @property
-    def cores_per_executor(self) -> int:
-        """Tasks at a time: exactly what a stretch has, so that each executor gets its share."""
-        return self.ranks
-
-    @property
-    def slots(self) -> int:
-        """Ranks when no worker is lost."""
-        return self.executors * self.ranks
 
 
 def program(raw: dict[str, Any], commands: Commands) -> None:
@@ -116,11 +55,18 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     """
     del commands
     spec = parse(TrainingSpec, raw)
-    training = datasets.load(spec.dataset, "train")
-    test = datasets.load(spec.dataset, "test")
+    training = datasets.undecoded(spec.dataset, "train")
+    test = datasets.undecoded(spec.dataset, "test")
+    if training.image_shape != test.image_shape:
+        raise SpecError(
+            f"{spec.dataset}: the first image to train with has shape {training.image_shape}, the "
+            f"first one to test with {test.image_shape}; all must have one shape"
+        )
     emit("submitted", at=time.time())
     session = spark_session.start(
-        spec, settings(spec, training), python=names.environment(spec.engine)
+        spec,
+        settings(spec, training.raw_bytes + test.raw_bytes),
+        python=names.environment(spec.engine),
     )
     try:
         at_work = Training(session, spec, training, test)
@@ -142,24 +88,6 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         session.stop()
 
 
-def settings(spec: TrainingSpec, training: datasets.Dataset) -> dict[str, str]:
-    """What a training sets beside the settings of every application.
-
-    Spark would start a barrier stage again by itself, without its checkpoint, and waits for years
-    for tasks at a barrier, and for ten minutes for slots that are gone.
-    """
-    part_mib = training.images.nbytes / spec.slots / _MIB
-    return {
-        "spark.stage.maxConsecutiveAttempts": "1",
-        "spark.task.maxFailures": "1",
-        "spark.barrier.sync.timeout": f"{math.ceil(spec.start_s)}s",
-        "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
-        "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "6",
-        # A rank's images travel with its task.
-        "spark.rpc.message.maxSize": str(max(128, math.ceil(1.3 * part_mib) + 16)),
-    }
-
-
 class Training:
     """One training from its images to its weights."""
 
@@ -167,8 +95,8 @@ class Training:
         self,
         session: "SparkSession",
         spec: TrainingSpec,
-        training: datasets.Dataset,
-        test: datasets.Dataset,
+        training: datasets.Undecoded,
+        test: datasets.Undecoded,
     ) -> None:
         self._session = session
         self._spec = spec
@@ -293,7 +221,7 @@ class Training:
             network=names.NETWORK,
             image_shape=self._training.image_shape,
             classes=self._classes,
-            images=len(self._training.images),
+            images=len(self._training.labels),
             ranks=self.slots,
             batch_size=spec.batch_size,
             epochs=spec.epochs,
