@@ -86,9 +86,7 @@ class TrainingPipeline:
         """Fetch what a training that failed has reached, where it came to the end of an epoch."""
         with contextlib.suppress(CellFailure, TimeoutError):
             async with asyncio.timeout(_COPY_TIMEOUT_S):
-                await master.get(
-                    checkpoint_of(self._work), self._work.directory / CHECKPOINT
-                )
+                await master.get(checkpoint_of(self._work), self._work.directory / CHECKPOINT)
 
     def partial(self) -> Outcome:
         """What is known, also of a cell that failed on the way."""

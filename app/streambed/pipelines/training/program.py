@@ -236,9 +236,7 @@ class Training:
             stall_s=spec.stall_s,
         )
 
-    def _roll(
-        self, job: RankJob, executors: dict[str, str], written: list[dict[str, Any]]
-    ) -> Roll:
+    def _roll(self, job: RankJob, executors: dict[str, str], written: list[dict[str, Any]]) -> Roll:
         return Roll(
             engine=self._spec.engine,
             ranks=job.ranks,
