@@ -48,7 +48,7 @@ _TELLING = re.compile(
     r"[\w.]*(Error|Exception|Interrupt|Refused|NoShard)\b|Fatal|rank ended:"
     r"|.*(RUNNING AT|EXIT CODE|EXIT STRING|[Kk]illed|out of memory)"
 )
-"""Lines that say why something ended: of a Python traceback the last one, mpiexec's of who it was."""
+"""Lines that say why it ended: of a Python traceback the last one, mpiexec's of who it was."""
 
 _MOST_TELLING = 6
 
@@ -111,7 +111,7 @@ class Tail:
         self._reading.start()
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for the last lines of a process that has ended; what it started may hold the pipe."""
+        """Wait for the last lines of what has ended; a process that it started may hold the pipe."""
         self._reading.join(timeout_s)
 
     def _read(self) -> None:
