@@ -141,7 +141,7 @@ def test_workers_that_are_lost_again_and_again_are_a_clear_end_with_the_first_ca
 
     monkeypatch.setattr(supervise, "stretch", stretch)
     session: Any = None
-    with pytest.raises(ServiceError, match="in 4 stretches.*first: worker lost in 1"):
+    with pytest.raises(ServiceError, match=r"in 4 stretches.*first: worker lost in 1"):
         Training(session, spec(), images(60), images(30)).run()
     assert len(spark.hosts) == 2
 

@@ -68,7 +68,7 @@ def decode(raw: bytes) -> Message:
         (length,) = _HEAD.unpack_from(raw)
         fields = json.loads(raw[_HEAD.size : _HEAD.size + length])
         kind = fields.pop("kind")
-    except (struct.error, KeyError, TypeError, AttributeError) as error:
+    except (struct.error, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not a message: {error!r}") from None
     return Message(str(kind), fields, raw[_HEAD.size + length :])
 
@@ -205,7 +205,7 @@ class Refused(Exception):
 class Voice:
     """A rank's side."""
 
-    def __init__(self, address: str, port: int, key: bytes, **always: Any) -> None:
+    def __init__(self, address: str, port: int, key: bytes, /, **always: Any) -> None:
         """Connect; `always` is part of every message, such as the stretch."""
         self._always = always
         self._connection = Client((address, port), authkey=key)

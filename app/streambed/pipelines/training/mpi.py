@@ -111,7 +111,7 @@ class Tail:
         self._reading.start()
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for the last lines of what has ended; a process that it started may hold the pipe."""
+        """Wait for the last lines of what has ended; what it started may still hold the pipe."""
         self._reading.join(timeout_s)
 
     def _read(self) -> None:
