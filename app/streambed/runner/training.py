@@ -12,6 +12,7 @@ from streambed.experiment.estimate import cell_s
 from streambed.experiment.placement import Placement, place
 from streambed.gates import Reading, contention, disturbance
 from streambed.gates import training as gates
+from streambed.gates.reading import failed_reasons
 from streambed.pipelines.training.names import NETWORK, RANKED
 from streambed.results import epochs
 from streambed.results import training as figures
@@ -76,7 +77,7 @@ class TrainingPipeline:
                 raise
             await program.end(timeout_s=_END_TIMEOUT_S)
         judged = await self._evaluated(done)
-        self._judge(program, ready, done, judged)
+        self._judge(program, done, judged)
         return self.partial()
 
     def _keep_events(self, program: Program) -> None:
@@ -119,6 +120,7 @@ class TrainingPipeline:
     async def _trained(self, program: Program, ready: Event) -> Event:
         """Follow the training to its end, and keep what it told."""
         work = self._work
+        self._refuse_elsewhere(ready)
         work.record_facts(provenance.of_training(self._config, ready["effective_conf"]))
         sessions = work.fleet.all()
         lives = await disturbance.read(sessions)
@@ -156,6 +158,22 @@ class TrainingPipeline:
         )
         return done
 
+    def _refuse_elsewhere(self, ready: Event) -> None:
+        """Do not train for minutes where it would not count.
+
+        Raises:
+            CellFailure: the executors are not on the workers that the cell uses.
+        """
+        reading = gates.executors_act(ready["executors"], self._nodes)
+        self._readings.append(reading)
+        if not reading.ok:
+            raise CellFailure("; ".join(failed_reasons([reading])))
+
+    @property
+    def _nodes(self) -> dict[str, str]:
+        """Address → name of the workers that the cell uses."""
+        return {node.bed_address: node.name for node in self._place.workers}
+
     async def _evaluated(self, done: Event) -> Event:
         """What the weights are worth; of an engine without a weights file what it says itself."""
         if done["out"] is None:
@@ -170,16 +188,14 @@ class TrainingPipeline:
             await program.end(timeout_s=30)
         return judged
 
-    def _judge(self, program: Program, ready: Event, done: Event, judged: Event) -> None:
+    def _judge(self, program: Program, done: Event, judged: Event) -> None:
         config, cell = self._config, self._work.cell
-        nodes = {node.bed_address: node.name for node in self._place.workers}
         images = training_images(config.dataset)
         steps = config.steps(images)
         prepared = program.last("prepared")
         if prepared is None:
             raise CellFailure("the images were trained, but never prepared")
         self._readings += [
-            gates.executors_act(ready["executors"], nodes),
             gates.shards_written(prepared, images, config.augment),
             gates.engine_acts(config.engine, done),
             gates.updates_act(done, steps),
@@ -187,7 +203,7 @@ class TrainingPipeline:
         ]
         if config.engine in RANKED:
             self._readings += [
-                gates.ranks_act(config, done, nodes),
+                gates.ranks_act(config, done, self._nodes),
                 gates.learnt_as_told(done["top1"], judged["top1"]),
             ]
         self._readings += gates.learnt(config, judged["top1"], cell.gates.min_accuracy)

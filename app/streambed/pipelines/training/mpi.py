@@ -139,6 +139,9 @@ class Tail:
         return list(self._commands)
 
 
+Started = tuple["subprocess.Popen[str]", Tail]
+
+
 class Launch:
     """The function given to `mapPartitions`: one barrier task for each rank."""
 
@@ -155,20 +158,26 @@ class Launch:
         here = addresses[index]
         mine = str(shards.folder_of(self._job.shards).resolve())
         folders = context.allGather(mine)
-        mpiexec, tail, told = None, None, ""
-        if index == 0:
-            mpiexec = _start(mpiexec_command(addresses, self._deadline_s), dict(os.environ))
-            tail = Tail(mpiexec)
-            told = json.dumps(tail.proxies(LINES_S, len(set(addresses))))
-        commands = json.loads(context.allGather(told)[0])
-        processes = [] if mpiexec is None or tail is None else [(mpiexec, tail)]
-        if addresses.index(here) == index:
-            command = commands[list(dict.fromkeys(addresses)).index(here)]
-            own = [folder for folder, at in zip(folders, addresses, strict=True) if at == here]
-            more = environment(self._job, list(dict.fromkeys(own)))
-            proxy = _start([*_WITH_US, *shlex.split(command)], {**os.environ, **more})
-            processes.append((proxy, Tail(proxy)))
-        _wait(processes, self._deadline_s)
+        started: list[Started] = []
+        try:
+            told = ""
+            if index == 0:
+                command = mpiexec_command(addresses, self._deadline_s)
+                mpiexec = _start(command, dict(os.environ))
+                tail = Tail(mpiexec)
+                started.append((mpiexec, tail))
+                told = json.dumps(tail.proxies(LINES_S, len(set(addresses))))
+            commands = json.loads(context.allGather(told)[0])
+            if addresses.index(here) == index:
+                command = commands[list(dict.fromkeys(addresses)).index(here)]
+                own = [folder for folder, at in zip(folders, addresses, strict=True) if at == here]
+                more = environment(self._job, list(dict.fromkeys(own)))
+                proxy = _start([*_WITH_US, *shlex.split(command)], {**os.environ, **more})
+                started.append((proxy, Tail(proxy)))
+            _wait(started, self._deadline_s)
+        finally:
+            # Also where another task failed: this process may be kept for Spark's next task.
+            _end(started)
         yield here
 
 
@@ -184,7 +193,15 @@ def _start(command: Sequence[str], environ: dict[str, str]) -> "subprocess.Popen
     )
 
 
-def _wait(processes: Sequence[tuple["subprocess.Popen[str]", Tail]], deadline_s: float) -> None:
+def _end(processes: Sequence[Started]) -> None:
+    """Kill those that still run."""
+    for process, _ in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _wait(processes: Sequence[Started], deadline_s: float) -> None:
     """Until all have ended well.
 
     Raises:
@@ -203,10 +220,7 @@ def _wait(processes: Sequence[tuple["subprocess.Popen[str]", Tail]], deadline_s:
             if process.returncode:
                 raise ServiceError(_failure(process, tail))
     finally:
-        for process, _ in processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        _end(processes)
 
 
 def _failure(process: "subprocess.Popen[str]", tail: Tail) -> str:
