@@ -4,6 +4,7 @@ Engine `chainermn` must be pinned (`./streambed lock --engine chainermn`).
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,13 @@ def test_a_training_survives_the_death_of_a_worker(
     assert [entry.epoch for entry in curve] == list(range(1, EPOCHS + 1))
     assert {entry.stretch for entry in curve} == {1, 2}
     assert row["top1"] > 0.9
+    # No second of the cell is in two figures.
+    parts = ("cold_start_s", "prepare_s", "launch_s", "train_s", "evaluate_s", "lost_s")
+    assert row["lost_s"] > 0
+    assert sum(row[part] for part in parts) <= row["ended_at"] - row["started_at"]
+    told = json.loads((found.raw_directory(row) / "events.json").read_text())["events"]
+    (lost,) = [event for event in told if event["event"] == "lost"]
+    assert "rank " in lost["reason"], lost
 
     weights = (found.directory / WEIGHTS).read_bytes()
     assert hashlib.sha256(weights).hexdigest() in {a["weights_sha256"] for a in attempts}

@@ -57,7 +57,8 @@ class FakeOptimizer:
     """Chainer's own: hooks are called by its `update`, once it has a network."""
 
     def __init__(self, momentum: float) -> None:
-        self.momentum, self.target, self.lr = momentum, None, 0.0
+        self.momentum, self.lr = momentum, 0.0
+        self.target: Any = None
         self.hooks: list[Any] = []
         self.did: list[str] = []
 

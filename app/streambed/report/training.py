@@ -55,7 +55,8 @@ def published_of(data: ReportData, measure: str) -> float | None:
 def published_at(data: ReportData, measure: str) -> Mapping[str, Any]:
     """Field → level of the training that it was printed of; empty where no file has it."""
     entry = _reference(data, measure)
-    return {} if entry is None else entry["at"]
+    at: Mapping[str, Any] = {} if entry is None else entry["at"]
+    return at
 
 
 def _reference(data: ReportData, measure: str) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ were found right.
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 Told = Mapping[str, Any]
 """What a rank says: rank, address, shard, images, versions."""
@@ -72,5 +72,5 @@ class Roll:
         return [told[name] for told in self._here]
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
