@@ -159,6 +159,18 @@ def test_ranks_that_do_not_come_or_fall_silent_end_a_stretch(
         followed(ears, spark, longest_s=0.1)
 
 
+def test_ranks_that_talk_all_the_time_are_ended_when_the_time_is_over(
+    ears: Ears, spark: SimpleNamespace
+) -> None:
+    for number in (0, 1):
+        say(ears, "hello", number)
+    for _ in range(1000):
+        say(ears, "beat", 0)
+    with pytest.raises(ServiceError, match="did not end within 0 s"):
+        followed(ears, spark, longest_s=0.0)
+    assert not ears._heard.empty()
+
+
 def test_a_job_that_ends_early_is_a_loss_only_where_an_executor_is_another_one(
     ears: Ears, spark: SimpleNamespace
 ) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,6 @@ class _Progress:
     images: int = 0
     loss_sum: float = 0.0
     train_s: float = 0.0
-    told_at: float = field(default_factory=time.monotonic)
 
 
 class Rank:
@@ -68,6 +67,7 @@ class Rank:
         self._replica = replica
         self._voice = voice
         self._watchdog = watchdog
+        self._told_at = time.monotonic()
 
     def train(self, shard: shards.Shard, done_epochs: int) -> None:
         """Train from after `done_epochs` whole epochs to the end, telling of each epoch."""
@@ -85,7 +85,7 @@ class Rank:
             began = time.perf_counter()
             mine = [epoch_progress.loss_sum, epoch_progress.images, wait_s or 0.0]
             sums = replica.total(mine)
-            test = self.evaluate(shard)
+            test = self._evaluate(shard, epoch_progress, epoch, update)
             evaluate_s = time.perf_counter() - began
             if not math.isfinite(test["test_loss"]):
                 raise ArithmeticError(
@@ -136,12 +136,14 @@ class Rank:
 
     def _beat(self, seen: _Progress, epoch: int, updates: int) -> None:
         now = time.monotonic()
-        if self._replica.rank == 0 and now - seen.told_at >= BEAT_S:
-            seen.told_at = now
+        if self._replica.rank == 0 and now - self._told_at >= BEAT_S:
+            self._told_at = now
             images = seen.images * self._replica.ranks
             self._voice.tell(channel.BEAT, epoch=epoch + 1, updates=updates, images=images)
 
-    def evaluate(self, shard: shards.Shard) -> dict[str, float]:
+    def _evaluate(
+        self, shard: shards.Shard, seen: _Progress, epoch: int, updates: int
+    ) -> dict[str, float]:
         """Loss, top-1 and top-5 over the test images of all ranks."""
         sums = np.zeros(4)
         for begin in range(0, len(shard.test), TEST_IMAGES):
@@ -149,6 +151,8 @@ class Rank:
             scores = self._replica.scores(np.array(shard.test[part]))
             sums += (*judged(scores, shard.test_labels[part]), len(scores))
             self._watchdog.moved()
+            # A large test set takes longer than the driver waits for a word.
+            self._beat(seen, epoch, updates)
         loss, first, among, images = self._replica.total([float(value) for value in sums])
         return {"test_loss": loss / images, "top1": first / images, "top5": among / images}
 

@@ -159,9 +159,9 @@ def stretch(
                 watched.take(message)
                 if message.kind in (channel.HELLO, channel.BEAT, channel.EPOCH):
                     yield message
-                continue
+            # Also while they talk all the time: that is no reason to go on for ever.
             watched.look()
-            if not spark.running:
+            if message is None and not spark.running:
                 raise Lost(f"its Spark job ended: {spark.error or 'with ranks still at work'}")
         spark.join(END_S)
         if spark.running:
