@@ -120,6 +120,16 @@ def test_a_picture_that_cannot_be_decoded_is_named_where_it_is_tried() -> None:
         shards.decoded(raw, (5, 4))
 
 
+def test_a_picture_that_is_listed_and_not_there_is_named(tmp_path: Path) -> None:
+    Image.new("L", (3, 3)).save(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_text("file,label\na.png,1\nb.png,2\n")
+    found = datasets.undecoded(str(tmp_path))
+    with pytest.raises(SpecError, match=r"b\.png"):
+        _ = found.raw_bytes
+    with pytest.raises(SpecError, match=r"b\.png"):
+        shards.split(found, found, 1, seed=1)
+
+
 def test_a_picture_of_another_shape_is_named(tmp_path: Path) -> None:
     Image.new("L", (3, 3)).save(tmp_path / "a.png")
     raw = (("a.png", (tmp_path / "a.png").read_bytes()),)

@@ -129,6 +129,26 @@ def test_ranks_that_are_gone_twice_while_every_worker_stays_end_the_training(
     assert len(spark.hosts) == 2
 
 
+def test_a_loss_that_nobody_comes_back_from_is_told_with_what_it_was(
+    spark: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "_LOOK_S", 0.02)
+    monkeypatch.setattr(program, "LONGEST_WAIT_S", 0.1)
+    monkeypatch.setattr(prepare, "prepare", lambda *_, **__: [])
+    monkeypatch.setattr(supervise, "within", lambda _s, _n, call, _t: call())
+
+    def stretch(*_: Any) -> Iterator[Message]:
+        spark.hosts = {}
+        yield from ()
+        raise Lost("rank 1 is gone without a word")
+
+    monkeypatch.setattr(supervise, "stretch", stretch)
+    session: Any = None
+    words = r"0 of 2 executors are there after 0\.1 s.*; first: rank 1 is gone without a word"
+    with pytest.raises(ServiceError, match=words):
+        Training(session, spec(), images(60), images(30)).run()
+
+
 def test_workers_that_are_lost_again_and_again_are_a_clear_end_with_the_first_cause(
     spark: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,12 @@ def test_the_claims_are_judged_by_the_rows_of_the_run(tmp_path: Path, wide: str)
     assert judged["15"].figure == "ok on 4; none on 1, 2, 3"
 
 
+def test_one_subset_has_what_every_claim_needs(tmp_path: Path, wide: str) -> None:
+    found = claims.claims(ReportData.of([make(tmp_path, wide, subset="claims")]))
+    assert len(found) == 6
+    assert claims.Verdict.NOT_MEASURED not in {claim.verdict for claim in found}
+
+
 def test_the_published_rate_is_the_file_s_and_its_bound_can_be_missed(
     tmp_path: Path, wide: str
 ) -> None:

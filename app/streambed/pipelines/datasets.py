@@ -85,12 +85,15 @@ class Pictures:
 
     @property
     def raw_bytes(self) -> int:
-        """Size of all files."""
-        return sum(path.stat().st_size for path in self.paths)
+        """Size of all files; SpecError names one that is not there."""
+        try:
+            return sum(path.stat().st_size for path in self.paths)
+        except OSError as error:
+            raise SpecError(f"{error.filename}: {error.strerror}") from None
 
     def raw(self, chosen: "npt.NDArray[np.int_]") -> Raw:
-        """Name and content of the files with these numbers."""
-        return tuple((str(self.paths[i]), self.paths[i].read_bytes()) for i in chosen)
+        """Name and content of the files with these numbers; SpecError names a missing one."""
+        return tuple((str(self.paths[i]), _content(self.paths[i])) for i in chosen)
 
     def decoded(self) -> Dataset:
         """The images."""

@@ -162,8 +162,7 @@ class Launch:
         try:
             told = ""
             if index == 0:
-                command = mpiexec_command(addresses, self._deadline_s)
-                mpiexec = _start(command, dict(os.environ))
+                mpiexec = _start(mpiexec_command(addresses, self._deadline_s), dict(os.environ))
                 tail = Tail(mpiexec)
                 started.append((mpiexec, tail))
                 told = json.dumps(tail.proxies(LINES_S, len(set(addresses))))

@@ -116,7 +116,7 @@ class Training:
         Raises:
             ServiceError: a rank failed, too much was lost, or the time is over.
         """
-        first = ""
+        causes: list[str] = []
         try:
             for stretch in range(1, MOST_STRETCHES + 1):
                 self._reached.begin()
@@ -124,13 +124,16 @@ class Training:
                 try:
                     return self._stretch(stretch)
                 except Lost as lost:
-                    first = first or str(lost)
+                    causes.append(str(lost))
                     self._note(lost, stretch, time.monotonic() - began)
+            raise ServiceError(f"workers were lost in {MOST_STRETCHES} stretches, one by one")
+        except ServiceError as error:
+            # What began it must not be hidden by what came of it.
+            if causes and causes[0] not in str(error):
+                raise ServiceError(f"{error}; first: {causes[0]}") from error
+            raise
         finally:
             self._ears.close()
-        raise ServiceError(
-            f"workers were lost in {MOST_STRETCHES} stretches, one after the other; first: {first}"
-        )
 
     def _note(self, lost: Lost, stretch: int, took_s: float) -> None:
         """Count a loss.
