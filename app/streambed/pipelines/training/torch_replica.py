@@ -197,7 +197,7 @@ def launch(session: "SparkSession", job: RankJob, deadline_s: float) -> None:
     """Start all ranks of a job and return when they have ended.
 
     Its ranks end themselves when nothing moves; who waits for them cancels the Spark job at
-    `deadline_s` (training.py).
+    `deadline_s` (supervise.py).
 
     Raises:
         ServiceError: a rank failed or was lost.
