@@ -115,7 +115,8 @@ class TrainingPipeline:
         elif kind == "epoch":
             display.stage(_in_words(event, config.epochs))
         elif kind == "lost":
-            display.stage(f"a worker was lost after epoch {event['epochs']}: resuming")
+            who = "rank" if event["workers_stay"] else "worker"
+            display.stage(f"a {who} was lost after epoch {event['epochs']}: resuming")
 
     async def _trained(self, program: Program, ready: Event) -> Event:
         """Follow the training to its end, and keep what it told."""
@@ -146,7 +147,7 @@ class TrainingPipeline:
                     "nothing_lost",
                     ok=False,
                     measured=done["losses"],
-                    expected="no worker lost; the training was resumed",
+                    expected="no worker and no rank lost; the training was resumed",
                     flag="disturbed",
                 )
             )

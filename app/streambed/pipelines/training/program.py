@@ -144,7 +144,14 @@ class Training:
         reached = self._reached
         reached.lose(took_s)
         say(f"stretch {stretch} ended: {lost}")
-        emit("lost", at=time.time(), stretch=stretch, reason=str(lost), epochs=reached.epochs)
+        emit(
+            "lost",
+            at=time.time(),
+            stretch=stretch,
+            reason=str(lost),
+            epochs=reached.epochs,
+            workers_stay=lost.workers_stay,
+        )
         self._alone += lost.workers_stay
         if self._alone > MOST_ALONE:
             raise ServiceError(f"{lost}; every worker is there, and it is not the first time")
