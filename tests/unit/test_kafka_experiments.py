@@ -30,7 +30,7 @@ def on(*options: str, subset: str | None = None, bed: str | None = None) -> Over
     return Overrides(set=options, subset=subset, bed=bed)
 
 
-@pytest.mark.parametrize("bed", ["ha", "consumers", "training"])
+@pytest.mark.parametrize("bed", ["ha", "consumers"])
 def test_the_beds_fit_two_cores_and_have_networks_of_their_own(bed: str) -> None:
     nodes = inventory.load(bed).nodes
     assert round(sum(node.cpus or 0 for node in nodes), 6) <= 2.0
