@@ -151,7 +151,7 @@ def test_the_claims_are_judged_by_the_rows_of_the_run(tmp_path: Path, wide: str)
         "top-1": ("≥ 0.985", "missed"),
         "top-5": ("≥ 0.999", "reached"),
     }
-    assert "0.90 (800 and 1,440 images/s, global batch 768)" in judged["parallel"].figure
+    assert "0.900 (800 and 1,440 images/s, global batch 768)" in judged["parallel"].figure
     assert "32.0 times (800 with a batch of 768 over 25 images/s)" in judged["images/s"].figure
     assert judged["top-1"].figure == "0.9800 (the lowest of 1, 4 workers, batch 768)"
     assert judged["15"].figure == "ok on 4; none on 1, 2, 3"

@@ -84,7 +84,7 @@ def claims(data: ReportData) -> list[Claim]:
         _at_least(
             "parallel efficiency from 1 to 2 workers of equal quotas",
             EFFICIENCY,
-            "{:.2f}",
+            "{:.3f}",
             _each_run(ok, _efficiencies),
             "a run with one training on 1 and on 2 workers",
         ),
