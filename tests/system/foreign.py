@@ -9,7 +9,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class Lab(Bed):
     """The inventory of such machines, and how the tests look into them past it."""
 
     containers: Mapping[str, str]
+    networks: Mapping[str, str]
 
     def on(self, node: str, *command: str, stdin: str | None = None) -> str:
         """Run a command as the machine's root, not over SSH."""
@@ -146,7 +147,8 @@ def made(folder: Path) -> Iterator[Lab]:
             reached = next(iter(addresses[node].values()))
             known_hosts.append(f"{reached} {host.public.decode()}\n")
         _hand_over(containers)
-        yield Lab(_inventory(folder, controller, "".join(known_hosts), management, bed), containers)
+        path = _inventory(folder, controller, "".join(known_hosts), management, bed)
+        yield Lab(path, containers, networks)
     finally:
         podman.call("rm", "--force", "--time=0", "--ignore", *containers.values())
         for name in networks:
@@ -161,18 +163,11 @@ def _make(
     controller_public: bytes,
 ) -> None:
     cores = capacity.this_host().cores
-    podman.call(
-        "create",
-        f"--name={container}",
-        f"--hostname={node}",
-        *(
-            f"--network={network}:ip={address},interface_name=eth{number}"
-            for number, (network, address) in enumerate(addresses.items())
-        ),
-        *("--no-hosts", "--dns=none", "--systemd=always", "--cap-add=NET_ADMIN,SYS_ADMIN"),
-        *(f"--cpus={cores}", "--memory=8g", "--pids-limit=8192", *podman.LIMITS),
-        base_image.tag(paths.ROOT / "roles"),
-        "/sbin/init",
+    _create(
+        *(f"--name={container}", f"--hostname={node}", f"--cpus={cores}"),
+        *("--systemd=always", "--cap-add=NET_ADMIN,SYS_ADMIN", "--pids-limit=8192"),
+        networks=addresses,
+        command="/sbin/init",
     )
     content = seed.archive(
         {
@@ -188,6 +183,56 @@ def _make(
     # After the start: systemd has a file system of its own there.
     authorized = seed.archive({"authorized_keys": (controller_public + b"\n", 0o600)})
     podman.call("exec", "-i", container, "tar", "-x", "-C", "/tmp", stdin=authorized)
+
+
+def _create(*options: str, networks: Mapping[str, str], command: str) -> None:
+    """A machine of the nodes' base image, that reaches these networks and no more."""
+    podman.call(
+        *("create", "--no-hosts", "--dns=none", "--memory=8g", *podman.LIMITS, *options),
+        *(
+            f"--network={network}:ip={address},interface_name=eth{number}"
+            for number, (network, address) in enumerate(networks.items())
+        ),
+        base_image.tag(paths.ROOT / "roles"),
+        *command.split(),
+    )
+
+
+@contextlib.contextmanager
+def controller(lab: Lab, bundle: Path) -> Iterator[Callable[[str], str]]:
+    """Runs commands on a third machine: a plain Debian in the lab, which reaches nothing outside.
+
+    It has the unpacked bundle, the lab's inventory as /root/lab, and what logs in there.
+    """
+    files = Path(lab.path).parent
+    name = f"{lab.containers['cloud']}-controller"
+    reached = {network: f"{prefix}.13" for network, prefix in lab.networks.items()}
+
+    def run(command: str) -> str:
+        script = f"set -eu\nexec 2>&1\ncd /root/streambed-bundle/streambed\n{command}"
+        words = ("exec", f"--env=ANSIBLE_BECOME_PASSWORD_FILE={files / 'password'}")
+        cache = "--env=STREAMBED_CACHE=/root/streambed-bundle/cache"
+        done = podman.attempt(*words, cache, name, "sh", "-c", script)
+        said = done.stdout.decode()
+        assert done.returncode == 0, said
+        return said
+
+    try:
+        _create(
+            f"--name={name}",
+            *(f"--volume={files}:{files}:ro", f"--volume={bundle}:/srv/bundle.tar:ro"),
+            networks=reached,
+            command="sleep infinity",
+        )
+        podman.call("start", name)
+        clone = "/root/streambed-bundle/streambed"
+        podman.call("exec", name, "tar", "-x", "-f", "/srv/bundle.tar", "-C", "/root")
+        podman.call("exec", name, "mkdir", "/root/lab")
+        podman.call("exec", name, "cp", f"{lab.path}/hosts.yml", "/root/lab/")
+        podman.call("exec", name, "ln", "-s", f"{clone}/inventory/lab/group_vars", "/root/lab/")
+        yield run
+    finally:
+        podman.call("rm", "--force", "--time=0", "--ignore", name)
 
 
 def _wait_for_sshd(container: str) -> None:

@@ -5,8 +5,10 @@ have.
 """
 
 import base64
+import contextlib
 import json
 import subprocess
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -26,21 +28,34 @@ def forms(secret: str) -> tuple[bytes, bytes]:
 
 
 def content(path: Path) -> bytes:
-    """What a file says, unpacked where it is compressed; nothing of one that is huge."""
+    """What a file says, unpacked where it is compressed; nothing of one that is huge.
+
+    As it is where it cannot be unpacked: a program that was killed may have left half of it.
+    """
     if path.stat().st_size > MOST_BYTES:
         return b""
     if path.suffix in (".zst", ".zstd"):
         return _unpacked(path)
-    if path.suffix == ".npz":
-        import numpy as np
-
-        with np.load(path) as arrays:
-            return b"\n".join(arrays[name].tobytes() for name in arrays)
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        return "\n".join(map(str, parquet.read_table(path).to_pylist())).encode()
+    with contextlib.suppress(EOFError, ValueError, zipfile.BadZipFile):
+        if path.suffix == ".npz":
+            return _arrays(path)
+        if path.suffix == ".parquet":
+            return _table(path)
     return path.read_bytes()
+
+
+def _arrays(path: Path) -> bytes:
+    import numpy as np
+
+    with np.load(path) as arrays:
+        return b"\n".join(arrays[name].tobytes() for name in arrays)
+
+
+def _table(path: Path) -> bytes:
+    from pyarrow import parquet
+
+    # ArrowInvalid, of a file that is none, is a ValueError.
+    return "\n".join(map(str, parquet.read_table(path).to_pylist())).encode()
 
 
 def _unpacked(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -291,3 +292,22 @@ def test_a_teardown_leaves_no_difference(
         assert converged.on(node, "systemctl", "is-active", "others") == "active"
         assert "dport 9999 drop" in converged.on(node, "nft", "list", "table", "inet", "others")
     assert changes(converged.play("teardown")) == []
+
+
+def test_a_bundle_is_all_that_a_lab_without_internet_needs(
+    lab: Lab, untouched: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    """From a plain Debian that reaches these machines and nothing else."""
+    assert different(lab, untouched) == []
+    file = tmp_path / "bundle.tar"
+    streambed("bundle", "--output", str(file))
+    with foreign.controller(lab, file) as run:
+        assert run("ip route show default") == ""
+        said = run("./streambed up -i /root/lab")
+        assert "installing Debian packages" in said
+        assert "checks passed" in said
+        with lab.measuring():
+            run(f"./streambed run small -i /root/lab {shlex.join(CELL)}")
+        (row,) = json.loads(run("./streambed results small --json"))
+    assert row["status"] == "ok", row["reason"]
+    assert verdict(row)["lost"] == 0

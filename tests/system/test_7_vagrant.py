@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ from streambed.beds import baked_image
 pytestmark = pytest.mark.long
 
 NAME = "by-vagrant"
-UP_S = 90
 CELL = ("--set", "bandwidth=20 Mbit/s", "--set", "trigger=1 s")
 
 
@@ -83,12 +81,9 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 def up(machines: Machines) -> Machines:
     """The machines, by one `vagrant up`; the image is there before it."""
     baked_image.ensure(print)
-    began = time.monotonic()
     said = machines.vagrant("up")
-    took_s = time.monotonic() - began
     assert f"preparing bed {NAME} for vagrant (docker)" in said
     assert "checks passed" in said
-    assert took_s < UP_S, said
     return machines
 
 
