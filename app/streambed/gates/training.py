@@ -52,7 +52,8 @@ def updates_act(done: Told, steps: Steps) -> Reading:
 
 def _nearly(done: Told, steps: Steps) -> bool:
     """After a loss: fewer ranks may cut an epoch into an update more or less."""
-    return abs(done["updates"] - steps.updates) <= len(done["curve"])
+    more = abs(int(done["updates"]) - steps.updates)
+    return more <= len(done["curve"])
 
 
 def ranks_act(config: TrainingConfiguration, done: Told, nodes: Mapping[str, str]) -> Reading:
