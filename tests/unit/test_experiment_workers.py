@@ -13,7 +13,7 @@ from streambed.experiment.estimate import classifier_images_per_s, cold_start_s
 from streambed.experiment.factors import StreamingConfiguration
 from streambed.experiment.placement import place
 
-BEDS = ("duo", "cluster", "wide")
+BEDS = ("duo", "cluster", "wide", "training")
 
 
 def on(bed: str, *options: str) -> Overrides:

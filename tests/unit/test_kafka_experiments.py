@@ -35,7 +35,7 @@ def test_the_beds_fit_two_cores_and_have_networks_of_their_own(bed: str) -> None
     nodes = inventory.load(bed).nodes
     assert round(sum(node.cpus or 0 for node in nodes), 6) <= 2.0
     assert sum(node.memory_bytes or 0 for node in nodes) <= 20 * 2**30
-    others = ("duo", "cluster", "wide", "ha", "consumers")
+    others = ("duo", "cluster", "wide", "training", "ha", "consumers")
     assert len({inventory.load(other).subnet for other in others}) == len(others)
 
 

@@ -16,8 +16,8 @@ from tests.unit.test_roles_plugins import load
 
 from streambed.experiment import placement
 from streambed.pipelines.training import mpi
+from streambed.pipelines.training.asked import TrainingSpec
 from streambed.pipelines.training.names import CHAINERMN, EXTRAS, TORCH
-from streambed.pipelines.training.program import TrainingSpec
 
 ROOT = Path(__file__).parents[2]
 secrets = load("ansible/action_plugins/streambed_secrets.py")

@@ -1,8 +1,6 @@
-"""Pipeline `training` on the controller: cells, plan, extras, gates, figures, report."""
+"""Pipeline `training` on the controller: cells, plan, refusals, extras."""
 
-import csv
 import importlib
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import pytest
 import yaml
 from tests.wide import bed
 
-from streambed import inventory, paths, report
+from streambed import inventory, paths
 from streambed.artifacts import debs
 from streambed.artifacts import engines as artifacts
 from streambed.artifacts.components import Workshop
@@ -22,17 +20,8 @@ from streambed.artifacts.pins import load_versions
 from streambed.beds import apt_sources, engines
 from streambed.beds.apt_sources import NODE_RELEASE, Source
 from streambed.errors import StreambedError
-from streambed.experiment import Execution, Overrides, cells, load, plan
+from streambed.experiment import Overrides, cells, load, plan
 from streambed.experiment.cells import Cell
-from streambed.experiment.training import TrainingConfiguration
-from streambed.gates import training as gates
-from streambed.gates.reading import failed_reasons
-from streambed.results import epochs, publish, speed_up, writer
-from streambed.results import run as runs
-from streambed.results import training as figures
-from streambed.results.epochs import EpochRun
-from streambed.results.row import Row
-from streambed.results.run import Run
 from streambed.runner import provenance
 
 CLONE = paths.ROOT
@@ -74,6 +63,16 @@ def test_the_evening_is_planned_within_45_minutes_on_the_bed_of_the_clone(
     built = plan.build(load("training", Overrides(subset="evening")))
     assert 20 * 60 < built.estimated_s <= 45 * 60
     assert not any(planned.commands for planned in built.cells)
+
+
+def test_the_study_has_a_bed_of_four_equal_workers_and_little_else() -> None:
+    found = load("training", Overrides(subset="evening"))
+    assert {cell.bed for cell in cells(found)} == {"training"}
+    nodes = inventory.load("training")
+    workers = nodes.group("spark_workers")
+    assert [node.cpus for node in workers] == [0.375] * 4
+    others = {node.name: node.cpus for node in nodes.nodes if node not in workers}
+    assert others == {"client": 0.1, "broker": 0.1, "master": 0.3}
 
 
 def test_the_evening_has_what_the_claims_need(wide: str) -> None:
@@ -312,227 +311,3 @@ def test_the_manifest_says_which_archive_an_engine_came_from() -> None:
         "artifact": archive.file,
     }
     assert provenance.of_engine("spark-mlp", {}).checksums == {}
-
-
-# --- gates and figures ----------------------------------------------------------------------
-
-NODES = {"10.9.0.21": "worker1", "10.9.0.22": "worker2"}
-CONFIG = TrainingConfiguration(workers=2, epochs=3)
-STEPS = CONFIG.steps(60_000)
-
-
-def done(**more: Any) -> dict[str, Any]:
-    """Event `done` of two ranks that trained for three epochs."""
-    entry = {"ranks": 2, "stretch": 1, "train_s": 50.0, "evaluate_s": 5.0, "wait_s": 5.0}
-    given: dict[str, Any] = {
-        "train_s": 150.0,
-        "evaluate_s": 15.0,
-        "prepare_s": 20.0,
-        "launch_s": 15.0,
-        "lost_s": 0.0,
-        "losses": 0,
-        "images": 180_000,
-        "updates": STEPS.updates,
-        "ranks": [
-            {"rank": n, "address": a, "pid": 7, "shard": n, "versions": {"engine": "chainermn"}}
-            for n, a in enumerate(NODES)
-        ],
-        "curve": [{**entry, "epoch": n, "loss": 1 / n} for n in (1, 2, 3)],
-        "top1": 0.99,
-        "out": "x.npz",
-        "sha256": "0" * 64,
-    }
-    return {**given, **more}
-
-
-def test_images_and_updates_are_those_that_were_asked_for() -> None:
-    assert gates.images_trained(done(), STEPS).ok
-    assert not gates.images_trained(done(images=179_999), STEPS).ok
-    assert gates.images_trained(done(images=180_003, losses=1), STEPS).ok
-    assert not gates.images_trained(done(images=120_000, losses=1), STEPS).ok
-    assert gates.updates_act(done(), STEPS).ok
-    assert not gates.updates_act(done(updates=3), STEPS).ok
-    assert not gates.updates_act(done(curve=done()["curve"][1:]), STEPS).ok
-
-
-def test_ranks_are_where_they_should_be_each_with_images_of_its_own() -> None:
-    assert gates.ranks_act(CONFIG, done(), NODES).ok
-    one = done()["ranks"][:1]
-    assert not gates.ranks_act(CONFIG, done(ranks=one), NODES).ok
-    assert gates.ranks_act(CONFIG, done(ranks=one, losses=1), NODES).ok
-    twice = [{**rank, "address": "10.9.0.21", "pid": n} for n, rank in enumerate(done()["ranks"])]
-    assert not gates.ranks_act(CONFIG, done(ranks=twice), NODES).ok
-    same = [{**rank, "shard": 0} for rank in done()["ranks"]]
-    assert not gates.ranks_act(CONFIG, done(ranks=same), NODES).ok
-    assert gates.ranks_act(
-        replace(CONFIG, workers=1, ranks=2), done(ranks=twice), {"10.9.0.21": "worker1"}
-    ).ok
-    assert gates.executors_act({"0": "10.9.0.22", "1": "10.9.0.21"}, NODES).ok
-    assert not gates.executors_act({"0": "10.9.0.22"}, NODES).ok
-
-
-def test_the_engine_names_itself() -> None:
-    assert gates.engine_acts("chainermn", done()).ok
-    assert not gates.engine_acts("torch", done()).ok
-    assert gates.engine_acts("spark-mlp", done(ranks=[], block_size=768)).ok
-    assert not gates.engine_acts("spark-mlp", done()).ok
-
-
-def test_what_was_learnt_is_what_the_weights_say() -> None:
-    assert gates.learnt_as_told(0.9881, 0.9880).ok
-    assert not gates.learnt_as_told(0.99, 0.98).ok
-    assert failed_reasons(gates.learnt(CONFIG, 0.98, 0.985))
-    assert not failed_reasons(gates.learnt(CONFIG, 0.986, 0.985))
-    assert gates.learnt(replace(CONFIG, iterations=9), 0.1, 0.985) == []
-    assert gates.learnt(replace(CONFIG, engine="spark-mlp"), 0.1, 0.985) == []
-
-
-def test_every_image_is_in_a_shard() -> None:
-    shards = [{"shard": 0, "images": 30_000}, {"shard": 1, "images": 30_000}]
-    assert gates.shards_written({"shards": shards}, 60_000, "shift").ok
-    assert gates.shards_written({"shards": shards}, 59_999, "shift").ok
-    assert not gates.shards_written({"shards": shards}, 60_001, "shift").ok
-    assert not gates.shards_written({"shards": shards[1:]}, 30_000, "shift").ok
-
-
-def test_the_figures_leave_evaluations_out_of_the_rate() -> None:
-    judged = {"top1": 0.99, "top5": 0.9999, "loss": 0.03}
-    seen = figures.measures(done(), judged, 30.0)
-    assert seen.image_rate_per_s == 1200
-    assert seen.prepare_share == pytest.approx(0.1)
-    assert seen.wait_share == pytest.approx(0.1)
-    assert (seen.top1, seen.all_ranks, seen.resumed) == (0.99, 2, 0)
-    untold = [{**entry, "wait_s": None} for entry in done()["curve"]]
-    assert figures.measures(done(curve=untold), judged, 30.0).wait_share is None
-
-
-def row(workers: int, rate: float, **more: Any) -> dict[str, Any]:
-    given = {"status": "ok", "workers": workers, "image_rate_per_s": rate, "speed_up": None}
-    return {**given, "engine": "chainermn", "batch_size": 768, "epochs": 3, **more}
-
-
-def test_the_speed_up_is_against_the_fewest_workers_of_the_same_training() -> None:
-    rows = [row(2, 1700.0), row(1, 1000.0), row(4, 3000.0, engine="torch"), row(1, 900.0)]
-    rows.append(row(4, 9.0, status="failed"))
-    rows.append({"status": "ok", "workers": 1, "image_rate_per_s": 5.0})
-    speed_up.fill(rows)
-    assert rows[0]["speed_up"] == pytest.approx(1700 / 950)
-    assert rows[1]["speed_up"] == pytest.approx(1000 / 950)
-    assert rows[2]["speed_up"] == 1
-    assert rows[4]["speed_up"] is None
-    assert "speed_up" not in rows[5]
-
-
-def test_epochs_are_kept_as_they_were(tmp_path: Path) -> None:
-    listed = [EpochRun.of_event({**entry, "rank": 0}) for entry in done()["curve"]]
-    listed.append(EpochRun(epoch=4, loss=0.1, ranks=2, stretch=1))
-    epochs.write(tmp_path / epochs.FILE, listed)
-    assert epochs.read(tmp_path / epochs.FILE) == listed
-    (tmp_path / epochs.FILE).write_bytes(b"no table")
-    with pytest.raises(StreambedError, match=r"epochs\.parquet"):
-        epochs.read(tmp_path / epochs.FILE)
-
-
-# --- report ---------------------------------------------------------------------------------
-
-PER_WORKER = {"chainermn": 800.0, "torch": 1100.0, "spark-mlp": 500.0}
-
-
-def make(root: Path, wide: str, subset: str = "evening") -> Run:
-    """A run whose trainings are made up: 0.9 of what more workers should give."""
-    overrides = Overrides(subset=subset, bed=wide, repeats=1)
-    with writer.create(load("training", overrides), root) as store:
-        for execution in store.executions:
-            store.append_flat([_row(store, execution)])
-        store.finish()
-        return runs.open_run(store.directory)
-
-
-def _row(store: writer.RunWriter, execution: Execution) -> dict[str, Any]:
-    config = execution.cell.training
-    attempt = store.begin(execution)
-    rate = PER_WORKER[config.engine] * config.workers * (0.9 if config.workers > 1 else 1.0)
-    rate = 25.0 if config.batch_size == 1 else rate
-    steps = config.steps(60_000)
-    count = math.ceil(steps.updates / steps.per_epoch)
-    train_s = steps.trained_images / rate
-    curve = [
-        {
-            "epoch": n,
-            "loss": 0.5 / n,
-            "ranks": config.workers,
-            "stretch": 1,
-            "images": 60_000,
-            "train_s": train_s / count,
-            "evaluate_s": 1.0,
-            "top1": 0.99 - 0.05 / n,
-            "top5": 1.0,
-            "wait_s": 0.1 * train_s / count,
-        }
-        for n in range(1, count + 1)
-    ]
-    told = done(curve=curve, train_s=train_s, images=steps.trained_images, updates=steps.updates)
-    epochs.write(attempt.directory / epochs.FILE, [EpochRun.of_event(entry) for entry in curve])
-    if config.engine != "spark-mlp":
-        (attempt.directory / "lenet5.npz").write_text(config.engine)
-    judged = {"top1": 0.99 if config.engine == "torch" else 0.98, "top5": 0.9999, "loss": 0.04}
-    return Row(
-        cell=execution.cell,
-        repeat=execution.repeat,
-        attempt=attempt.number,
-        status="ok",
-        started_at=attempt.started_at,
-        ended_at=attempt.started_at + 30,
-        measures=figures.measures(told, judged, 30.0),
-    ).flat()
-
-
-def table(folder: Path, name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / f"{name}.csv").read_text().splitlines()))
-
-
-def test_the_report_of_an_evening_stands_beside_what_was_published(
-    tmp_path: Path, wide: str
-) -> None:
-    built = report.build([make(tmp_path, wide)])
-    folder = built.page.parent
-    assert {path.stem for path in built.files} == {
-        *("training-curves", "training-speed-up", "training-engines", "training-time")
-    }
-    page = built.page.read_text()
-    assert "18,621 s in all, top-1 0.9054" in page
-    assert "with a batch of 1, as published, trained 25 images per second" in page
-    assert "2 workers 1.80 times (efficiency 0.90)" in page
-    assert "ranks wait for each other" in page
-    assert "top-1 0.9900" in built.headline
-    speeds = {row["workers"]: row for row in table(folder, "training-speed-up")}
-    assert float(speeds["4"]["parallel_efficiency"]) == pytest.approx(0.9)
-    assert "ideal" in (folder / "training-speed-up.svg").read_text()
-    rates = table(folder, "training-engines")
-    assert float(rates[0]["times_published"]) > 50
-    parts = {row["part"] for row in table(folder, "training-time")}
-    assert "preprocessing on Spark" in parts
-    curves = table(folder, "training-curves")
-    assert {row["panel"].split(":")[0] for row in curves} == set(PER_WORKER)
-
-
-def test_the_speed_up_stands_in_the_rows_whatever_came_first(tmp_path: Path, wide: str) -> None:
-    made = make(tmp_path, wide, subset="scaling")
-    speeds = {row["workers"]: row["speed_up"] for row in made.rows()}
-    assert speeds == {1: pytest.approx(1.0), 2: pytest.approx(1.8)}
-
-
-def test_the_best_weights_of_a_run_are_published(tmp_path: Path, wide: str) -> None:
-    made = make(tmp_path, wide)
-    found = publish.publish(made.directory, made.rows(), "lenet5.npz")
-    assert found == made.directory / "lenet5.npz"
-    assert found.read_text() == "torch"
-    assert publish.publish(made.directory, [], "lenet5.npz") is None
-
-
-def test_a_report_without_raw_data_has_no_learning_curves(tmp_path: Path, wide: str) -> None:
-    made = make(tmp_path, wide, subset="scaling")
-    for path in made.directory.rglob(epochs.FILE):
-        path.unlink()
-    built = report.build([made])
-    assert not any("curves" in path.name for path in built.files)

@@ -63,7 +63,7 @@ def training_images(dataset: str) -> int:
     from streambed.pipelines.errors import SpecError
 
     try:
-        return len(datasets.load(dataset, "train").images)
+        return len(datasets.undecoded(dataset, "train").labels)
     except SpecError as error:
         raise StreambedError(str(error)) from error
 

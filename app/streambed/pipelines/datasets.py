@@ -5,8 +5,10 @@ on every node: image index = id modulo the number of images.
 """
 
 import csv
+import io
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +22,16 @@ if TYPE_CHECKING:
 MNIST = "mnist"
 IDX_UINT8 = 0x08
 PICTURES = {".png", ".jpg", ".jpeg"}
+_GREY = ("1", "L", "LA", "I;16", "I")
 ALLOWED = (
     "allowed: IDX files (*images-idx*, *labels-idx*), images.npy with labels.npy, one .npz with "
     "'images' and 'labels', or PNG/JPEG files with labels.csv (file,label) or in one "
     "sub-directory per label; uint8, all of one shape"
 )
+
+
+Raw = bytes | tuple[tuple[str, bytes], ...]
+"""Images as they were read: pixels one after the other, or name and content of each picture."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,53 @@ class Dataset:
             size *= length
         return size
 
+    @property
+    def raw_bytes(self) -> int:
+        """Size of all images, as `raw` gives them."""
+        return int(self.images.nbytes)
+
+    def raw(self, chosen: "npt.NDArray[np.int_]") -> Raw:
+        """The pixels of the images with these numbers."""
+        return self.images[chosen].tobytes()
+
     def payloads(self) -> list[bytes]:
         """Each image as bytes, cut once, so that a producer copies nothing per record."""
         whole, size = self.images.tobytes(), self.image_bytes
         return [whole[i : i + size] for i in range(0, len(whole), size)]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """PNG or JPEG files that nobody has decoded; the other fields as in `Dataset`."""
+
+    paths: tuple[Path, ...]
+    labels: "npt.NDArray[np.int32]"
+    classes: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of the first one, which all must have; by its header."""
+        return shape_of(self.paths[0])
+
+    @property
+    def raw_bytes(self) -> int:
+        """Size of all files; SpecError names one that is not there."""
+        try:
+            return sum(path.stat().st_size for path in self.paths)
+        except OSError as error:
+            raise SpecError(f"{error.filename}: {error.strerror}") from None
+
+    def raw(self, chosen: "npt.NDArray[np.int_]") -> Raw:
+        """Name and content of the files with these numbers; SpecError names a missing one."""
+        return tuple((str(self.paths[i]), _content(self.paths[i])) for i in chosen)
+
+    def decoded(self) -> Dataset:
+        """The images."""
+        named = ((str(path), _content(path)) for path in self.paths)
+        return Dataset(decode(named, self.image_shape), self.labels, self.classes)
+
+
+Undecoded = Dataset | Pictures
 
 
 def mnist_directory() -> Path:
@@ -64,20 +114,28 @@ def load(source: str, split: str = "test") -> Dataset:
 
     Raises SpecError naming the file, its shape and what is allowed.
     """
+    found = undecoded(source, split)
+    return found.decoded() if isinstance(found, Pictures) else found
+
+
+def undecoded(source: str, split: str = "test") -> Undecoded:
+    """The same, but pictures as they lie there, for who decodes them elsewhere.
+
+    Raises as `load`, but for what only decoding would show.
+    """
     directory = mnist_directory() if source == MNIST else Path(source)
     if not directory.is_dir():
         raise SpecError(f"no such directory of images: {directory}; {ALLOWED}")
     dataset = _load_directory(directory, split)
-    if len(dataset.images) == 0:
+    count = len(dataset.paths if isinstance(dataset, Pictures) else dataset.images)
+    if count == 0:
         raise SpecError(f"{directory}: there are no images; {ALLOWED}")
-    if len(dataset.images) != len(dataset.labels):
-        raise SpecError(
-            f"{directory}: {len(dataset.images)} images but {len(dataset.labels)} labels"
-        )
+    if count != len(dataset.labels):
+        raise SpecError(f"{directory}: {count} images but {len(dataset.labels)} labels")
     return dataset
 
 
-def _load_directory(directory: Path, split: str) -> Dataset:
+def _load_directory(directory: Path, split: str) -> Undecoded:
     if any(directory.glob("*images-idx*")):
         return _load_idx_pair(directory, split)
     if (directory / "images.npy").exists():
@@ -86,7 +144,7 @@ def _load_directory(directory: Path, split: str) -> Dataset:
     if archives:
         return _load_npz(archives, split)
     if (directory / "labels.csv").exists() or any(p.is_dir() for p in directory.iterdir()):
-        return _load_pictures(directory)
+        return _pictures(directory)
     raise SpecError(f"{directory}: no images found; {ALLOWED}")
 
 
@@ -176,7 +234,7 @@ def _checked(
     return Dataset(np.ascontiguousarray(images), labels.astype(np.int32))
 
 
-def _load_pictures(directory: Path) -> Dataset:
+def _pictures(directory: Path) -> Pictures:
     import numpy as np
 
     named = labels_from_csv(directory) if (directory / "labels.csv").exists() else None
@@ -186,9 +244,8 @@ def _load_pictures(directory: Path) -> Dataset:
     names = sorted({label for _, label in pairs})
     numbered = all(name.isdigit() for name in names)
     values = {name: int(name) if numbered else i for i, name in enumerate(names)}
-    images = _read_pictures([path for path, _ in pairs])
     labels = np.array([values[label] for _, label in pairs], np.int32)
-    return Dataset(images, labels, () if numbered else tuple(names))
+    return Pictures(tuple(path for path, _ in pairs), labels, () if numbered else tuple(names))
 
 
 def labels_from_csv(directory: Path) -> list[tuple[Path, str]]:
@@ -215,22 +272,47 @@ def labels_from_directories(directory: Path) -> list[tuple[Path, str]]:
     ]
 
 
-def _read_pictures(paths: list[Path]) -> "npt.NDArray[np.uint8]":
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SpecError(f"{path}: not a readable PNG or JPEG file: {error.strerror}") from None
+
+
+def shape_of(path: Path) -> tuple[int, ...]:
+    """What a picture decodes to, (height, width) or (height, width, 3); SpecError if it is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            plane = (picture.height, picture.width)
+            return plane if picture.mode in _GREY else (*plane, 3)
+    except (OSError, UnidentifiedImageError) as error:
+        raise SpecError(f"{path}: not a readable PNG or JPEG file: {error}") from None
+
+
+def decode(
+    named: Iterable[tuple[str, bytes]], image_shape: tuple[int, ...]
+) -> "npt.NDArray[np.uint8]":
+    """Pictures, each by its name and content, as uint8[n, *image_shape].
+
+    Raises SpecError naming the one that cannot be read, or has another shape.
+    """
     import numpy as np
     from PIL import Image, UnidentifiedImageError
 
     images: list[npt.NDArray[np.uint8]] = []
-    for path in paths:
+    for name, content in named:
         try:
-            with Image.open(path) as picture:
-                grey = picture.mode in ("1", "L", "LA", "I;16", "I")
+            with Image.open(io.BytesIO(content)) as picture:
+                grey = picture.mode in _GREY
                 pixels = np.asarray(picture.convert("L" if grey else "RGB"))
         except (OSError, UnidentifiedImageError) as error:
-            raise SpecError(f"{path}: not a readable PNG or JPEG file: {error}") from None
-        if images and pixels.shape != images[0].shape:
+            raise SpecError(f"{name}: not a readable PNG or JPEG file: {error}") from None
+        if pixels.shape != image_shape:
             raise SpecError(
-                f"{path}: shape {pixels.shape} where {paths[0].name} has {images[0].shape}; "
+                f"{name}: shape {pixels.shape} where the first image has {image_shape}; "
                 "all images must have one shape"
             )
         images.append(pixels)
-    return np.stack(images)
+    return np.stack(images) if images else np.empty((0, *image_shape), np.uint8)

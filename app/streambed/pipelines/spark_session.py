@@ -116,8 +116,17 @@ def calling(call: Callable[[], Any], what: str) -> Any:
 
 
 def reason(text: str) -> str:
-    """The lines of a Java error, or of a Python one inside it, that say something."""
-    lines = [line.strip() for line in text.partition("Driver stacktrace")[0].splitlines()]
-    noise = ("at ", "JVM stack", "File ", "^", "Traceback", "...")
-    telling = [line for line in lines if line and not line.startswith(noise)]
+    """The lines of a Java error, or of a Python one inside it, that say something.
+
+    Of a Python traceback that is its last line: neither its frames nor the code in them.
+    """
+    lines = text.partition("Driver stacktrace")[0].splitlines()
+    noise = ("at ", "JVM stack", "File ", "^", "~", "Traceback", "...")
+    telling, in_frame = [], False
+    for line in lines:
+        said = line.strip()
+        code = in_frame and line[:1].isspace()
+        in_frame = said.startswith("File ")
+        if said and not code and not said.startswith(noise):
+            telling.append(said)
     return " | ".join(telling[:12])[:1500]

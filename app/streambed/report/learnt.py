@@ -16,6 +16,7 @@ from streambed.report.training import (
     WORKERS,
     name_of,
     of_trainings,
+    published_of,
     published_rate,
     scaled,
 )
@@ -38,7 +39,7 @@ def findings(data: ReportData) -> Learnt | None:
         return None
     return Learnt(
         statements=(*sentences(rows), *_beside(data, rows), *_scaling(data)),
-        evidence=(*_learnt(rows), *_prepared(rows), *_rest(data)),
+        evidence=(*_learnt(data, rows), *_prepared(rows), *_rest(data)),
     )
 
 
@@ -59,9 +60,13 @@ def _beside(data: ReportData, rows: Sequence[Flat]) -> Iterable[str]:
     fastest = max(rows, key=lambda row: row.get(RATE) or 0.0)
     if published and fastest.get(RATE):
         rate = fastest[RATE]
+        known = [f"{1000 / published:.1f} ms each"]
+        for field, pattern in ((TIME, "{:,.0f} s in all"), ("top1", "top-1 {:.4f}")):
+            value = published_of(data, field)
+            known += [pattern.format(value)] if value is not None else []
         yield (
-            f"Source D trained {published:.0f} images per second ({1000 / published:.1f} ms each, "
-            f"18,621 s in all, top-1 0.9054); here {name_of(fastest)} trained {rate:,.0f} "
+            f"Source D trained {published:.0f} images per second ({', '.join(known)}); here "
+            f"{name_of(fastest)} trained {rate:,.0f} "
             f"({1000 / rate:.3g} ms each), {rate / published:,.0f} times as many."
         )
     for engine in dict.fromkeys(row[ENGINE] for row in rows):
@@ -104,21 +109,19 @@ def _scaling(data: ReportData) -> Iterable[str]:
             )
 
 
-def _learnt(rows: Sequence[Flat]) -> Iterable[tuple[str, str]]:
+def _learnt(data: ReportData, rows: Sequence[Flat]) -> Iterable[tuple[str, str]]:
     whole = [row for row in rows if row.get("top1") is not None and row.get(ITERATIONS) is None]
     for engine in dict.fromkeys(row[ENGINE] for row in whole):
         most = max(row[EPOCHS] for row in whole if row[ENGINE] == engine)
         here = [row for row in whole if (row[ENGINE], row[EPOCHS]) == (engine, most)]
         parts = []
-        for field, word, published in (
-            ("top1", "top-1", "0.9054"),
-            ("top5", "top-5", "0.997"),
-            ("loss", "loss", "0.4808"),
-        ):
+        for field, word in (("top1", "top-1"), ("top5", "top-5"), ("loss", "loss")):
+            published = published_of(data, field)
             values = [row[field] for row in here]
             low, high = f"{min(values):.4f}", f"{max(values):.4f}"
             span = low if low == high else f"{low} to {high}"
-            parts.append(f"{word} {span} (published {published})")
+            beside = "" if published is None else f" (published {published:g})"
+            parts.append(f"{word} {span}{beside}")
         yield f"learnt, {engine}", f"{most} epochs: {', '.join(parts)}"
 
 

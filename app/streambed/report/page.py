@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from streambed.report import shape
 from streambed.report.brokers import findings as brokers
+from streambed.report.claims import Verdict, claims
 from streambed.report.data import RUN, ReportData
 from streambed.report.findings import findings
 from streambed.report.learnt import findings as learnt
@@ -121,6 +122,7 @@ def render_page(data: ReportData, headline: str, figures: list[PageFigure]) -> s
         spread=spread(data),
         brokers=brokers(data),
         learnt=learnt(data),
+        claims=_claims(data),
         shape=_shape(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         figures=[
@@ -179,6 +181,27 @@ def _shape(data: ReportData) -> dict[str, Any] | None:
         "rows": [
             {"class": "", "cells": [{"text": t, "kind": k} for t, k in zip(r, kinds, strict=True)]}
             for r in rows
+        ],
+    }
+
+
+def _claims(data: ReportData) -> dict[str, Any] | None:
+    """Study D: what it is to reach, and whether it does; None for other studies."""
+    found = claims(data)
+    if not found:
+        return None
+    heads = ("claim", "bound", "seen", "verdict")
+    return {
+        "columns": [{"name": name, "help": "", "kind": "text"} for name in heads],
+        "rows": [
+            {
+                "class": "failed" if claim.verdict == Verdict.MISSED else "",
+                "cells": [
+                    {"text": text, "kind": "text"}
+                    for text in (claim.what, claim.bound, claim.figure, claim.verdict.value)
+                ],
+            }
+            for claim in found
         ],
     }
 

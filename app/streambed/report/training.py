@@ -46,13 +46,27 @@ def name_of(row: Flat) -> str:
     return ", ".join(parts)
 
 
+def published_of(data: ReportData, measure: str) -> float | None:
+    """What source D printed of a measure, where a run's file has it."""
+    entry = _reference(data, measure)
+    return None if entry is None else float(entry["value"])
+
+
+def published_at(data: ReportData, measure: str) -> Mapping[str, Any]:
+    """Field → level of the training that it was printed of; empty where no file has it."""
+    entry = _reference(data, measure)
+    at: Mapping[str, Any] = {} if entry is None else entry["at"]
+    return at
+
+
+def _reference(data: ReportData, measure: str) -> Mapping[str, Any] | None:
+    entries = [entry for run in data.runs for entry in run.manifest.references]
+    return next((entry for entry in entries if entry["measure"] == measure), None)
+
+
 def published_rate(data: ReportData) -> float | None:
     """Images/s that source D printed the time of, where the run's file has it."""
-    for run in data.runs:
-        for entry in run.manifest.references:
-            if entry["measure"] == RATE:
-                return float(entry["value"])
-    return None
+    return published_of(data, RATE)
 
 
 @figure("training-curves", "What was learnt, epoch by epoch", "training")

@@ -105,7 +105,8 @@ class StreamingMeasures(Measures):
     accuracy: float | None = measure("", "share of labels that are right")
     cold_start_s: float | None = measure("s", "submit of the job to its first result")
     engine_s: float | None = measure(
-        "s", "time of the cell that was neither cold start, warm-up, gate nor sending and classifying"
+        "s",
+        "time of the cell that was neither cold start, warm-up, gate nor sending and classifying",
     )
     images_sent: int | None = measure("images", "sent to be counted", int)
     send_rate_per_s: float | None = measure(
@@ -441,18 +442,26 @@ class TrainingMeasures(Measures):
         "epochs and iterations in this run; null until such a cell has run",
     )
     prepare_s: float | None = measure(
-        "s", "Spark job that decodes, normalises, augments and splits the images"
+        "s", "Spark job that decodes, normalises, augments and splits the images; the first one"
     )
     prepare_share: float | None = measure(
         "", "that time over preprocessing, start of the ranks, updates and evaluations together"
     )
-    launch_s: float | None = measure("s", "start of the ranks until all of them are there")
+    launch_s: float | None = measure(
+        "s", "start of the ranks until all of them are there; the first one"
+    )
     evaluate_s: float | None = measure("s", "evaluations after each epoch")
     images_trained: int | None = measure("images", "over all updates and ranks", int)
     updates: int | None = measure("", "updates of the weights; of spark-mlp iterations", int)
     all_ranks: int | None = measure("", "processes that trained, at the end", int)
-    resumed: int | None = measure("", "times that a worker was lost, and what was left went on", int)
-    lost_s: float | None = measure("s", "time that this cost: work done again, and waiting")
+    resumed: int | None = measure(
+        "", "times that a worker was lost, and what was left went on", int
+    )
+    lost_s: float | None = measure(
+        "s",
+        "time that this cost, in none of the others: work thrown away, preparing and starting "
+        "again, waiting",
+    )
     weights_sha256: str | None = measure(
         "", "of the weights file, `lenet5.npz` beside the raw samples", str
     )

@@ -1,5 +1,6 @@
 """Pipeline `training`: one cell is one Spark application that prepares images and trains."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from streambed.experiment.estimate import cell_s
 from streambed.experiment.placement import Placement, place
 from streambed.gates import Reading, contention, disturbance
 from streambed.gates import training as gates
+from streambed.gates.reading import failed_reasons
 from streambed.pipelines.training.names import NETWORK, RANKED
 from streambed.results import epochs
 from streambed.results import training as figures
@@ -21,14 +23,19 @@ from streambed.runner.failure import CellFailure
 from streambed.runner.model import deploy_dataset
 from streambed.runner.pipeline import Outcome, Work
 from streambed.runner.program import Event, Program
+from streambed.runner.remote import Session
 from streambed.runner.sweep import RUN_DIR
 
 WEIGHTS = f"{NETWORK}.npz"
 """The trained weights, beside an attempt's raw samples."""
 
+CHECKPOINT = "checkpoint.npz"
+"""What a training that failed had reached, in the same place."""
+
 _START_TIMEOUT_S = 400.0
 _END_TIMEOUT_S = 120.0
 _EVALUATE_TIMEOUT_S = 600.0
+_COPY_TIMEOUT_S = 30.0
 
 _LONGER = 4.0
 """A training may take so many times what the plan says, and at least `_LEAST_S`."""
@@ -62,11 +69,25 @@ class TrainingPipeline:
         async with self._program() as program:
             ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
             self._measures = TrainingMeasures(cold_start_s=time.monotonic() - began)
-            done = await self._trained(program, ready)
+            try:
+                done = await self._trained(program, ready)
+            except CellFailure:
+                self._keep_events(program)
+                await self._keep_checkpoint(master)
+                raise
             await program.end(timeout_s=_END_TIMEOUT_S)
         judged = await self._evaluated(done)
-        self._judge(program, ready, done, judged)
+        self._judge(program, done, judged)
         return self.partial()
+
+    def _keep_events(self, program: Program) -> None:
+        self._work.keep_events(events=[e for e in program.events if e.get("event") != "beat"])
+
+    async def _keep_checkpoint(self, master: Session) -> None:
+        """Fetch what a training that failed has reached, where it came to the end of an epoch."""
+        with contextlib.suppress(CellFailure, TimeoutError):
+            async with asyncio.timeout(_COPY_TIMEOUT_S):
+                await master.get(checkpoint_of(self._work), self._work.directory / CHECKPOINT)
 
     def partial(self) -> Outcome:
         """What is known, also of a cell that failed on the way."""
@@ -94,11 +115,13 @@ class TrainingPipeline:
         elif kind == "epoch":
             display.stage(_in_words(event, config.epochs))
         elif kind == "lost":
-            display.stage(f"a worker was lost after epoch {event['epochs']}: resuming")
+            who = "rank" if event["workers_stay"] else "worker"
+            display.stage(f"a {who} was lost after epoch {event['epochs']}: resuming")
 
     async def _trained(self, program: Program, ready: Event) -> Event:
         """Follow the training to its end, and keep what it told."""
         work = self._work
+        self._refuse_elsewhere(ready)
         work.record_facts(provenance.of_training(self._config, ready["effective_conf"]))
         sessions = work.fleet.all()
         lives = await disturbance.read(sessions)
@@ -109,7 +132,7 @@ class TrainingPipeline:
         taken = contention.taken(before, after, ended - began)
         curve = [EpochRun.of_event(entry) for entry in done["curve"]]
         epochs.write(work.directory / epochs.FILE, curve)
-        work.keep_events(events=[e for e in program.events if e.get("event") != "beat"])
+        self._keep_events(program)
         self._readings += [
             contention.judge(taken, work.cell.gates.contended_above),
             # Executors that were replaced ended their stretch: told below.
@@ -124,7 +147,7 @@ class TrainingPipeline:
                     "nothing_lost",
                     ok=False,
                     measured=done["losses"],
-                    expected="no worker lost; the training was resumed",
+                    expected="no worker and no rank lost; the training was resumed",
                     flag="disturbed",
                 )
             )
@@ -135,6 +158,22 @@ class TrainingPipeline:
             cpu_pressure=taken.pressure,
         )
         return done
+
+    def _refuse_elsewhere(self, ready: Event) -> None:
+        """Do not train for minutes where it would not count.
+
+        Raises:
+            CellFailure: the executors are not on the workers that the cell uses.
+        """
+        reading = gates.executors_act(ready["executors"], self._nodes)
+        self._readings.append(reading)
+        if not reading.ok:
+            raise CellFailure("; ".join(failed_reasons([reading])))
+
+    @property
+    def _nodes(self) -> dict[str, str]:
+        """Address → name of the workers that the cell uses."""
+        return {node.bed_address: node.name for node in self._place.workers}
 
     async def _evaluated(self, done: Event) -> Event:
         """What the weights are worth; of an engine without a weights file what it says itself."""
@@ -150,16 +189,14 @@ class TrainingPipeline:
             await program.end(timeout_s=30)
         return judged
 
-    def _judge(self, program: Program, ready: Event, done: Event, judged: Event) -> None:
+    def _judge(self, program: Program, done: Event, judged: Event) -> None:
         config, cell = self._config, self._work.cell
-        nodes = {node.bed_address: node.name for node in self._place.workers}
         images = training_images(config.dataset)
         steps = config.steps(images)
         prepared = program.last("prepared")
         if prepared is None:
             raise CellFailure("the images were trained, but never prepared")
         self._readings += [
-            gates.executors_act(ready["executors"], nodes),
             gates.shards_written(prepared, images, config.augment),
             gates.engine_acts(config.engine, done),
             gates.updates_act(done, steps),
@@ -167,7 +204,7 @@ class TrainingPipeline:
         ]
         if config.engine in RANKED:
             self._readings += [
-                gates.ranks_act(config, done, nodes),
+                gates.ranks_act(config, done, self._nodes),
                 gates.learnt_as_told(done["top1"], judged["top1"]),
             ]
         self._readings += gates.learnt(config, judged["top1"], cell.gates.min_accuracy)
@@ -186,6 +223,11 @@ def longest_s(work: Work) -> float:
     return max(_LEAST_S, _LONGER * cell_s(work.cell))
 
 
+def checkpoint_of(work: Work) -> str:
+    """Where the driver keeps the last checkpoint of an attempt, on the master's node."""
+    return f"{RUN_DIR}/{work.name}-{CHECKPOINT}"
+
+
 def training_spec(work: Work, placement: Placement, dataset: str) -> dict[str, Any]:
     """The spec of program `training`."""
     config = work.cell.training
@@ -195,6 +237,7 @@ def training_spec(work: Work, placement: Placement, dataset: str) -> dict[str, A
         "name": work.name,
         "engine": config.engine,
         "out": f"{RUN_DIR}/{work.name}.npz",
+        "checkpoint": checkpoint_of(work) if config.engine in RANKED else None,
         "dataset": dataset,
         "executors": config.workers,
         "ranks": config.ranks,

@@ -16,6 +16,7 @@ import chainermn
 import numpy as np
 import numpy.typing as npt
 from chainer import functions
+from chainer.optimizer_hooks import GradientClipping
 from chainer.serializers import NpzDeserializer
 from chainermn.communicators.naive_communicator import NaiveCommunicator
 from mpi4py import MPI
@@ -23,7 +24,7 @@ from mpi4py import MPI
 from streambed.pipelines.training import state
 from streambed.pipelines.training.job import VARIABLE, RankJob
 from streambed.pipelines.training.quick_lenet5 import QuickLeNet5
-from streambed.pipelines.training.schedule import MOMENTUM
+from streambed.pipelines.training.schedule import MOMENTUM, MOST_NORM
 from streambed.pipelines.training.state import Arrays
 
 IMAGES_AT_ONCE = 64
@@ -80,6 +81,9 @@ class ChainerReplica:
             chainer.optimizers.MomentumSGD(momentum=MOMENTUM), self._communicator
         )
         self._optimizer.setup(self._network)
+        # A hook of Chainer's own optimizer: the one around it averages first, then calls it. Every
+        # rank has the same mean then, and scales it by the same factor.
+        self._optimizer.actual_optimizer.add_hook(GradientClipping(MOST_NORM))
 
     @property
     def rank(self) -> int:
@@ -169,9 +173,10 @@ class ChainerReplica:
         if len(velocities) > 2:
             NpzDeserializer(velocities).load(self._optimizer.actual_optimizer)
 
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost."""
-        return isinstance(error, MPI.Exception)
+
+def blames_others(error: Exception) -> bool:
+    """Whether an error says that another rank, or the way to it, is lost."""
+    return isinstance(error, MPI.Exception)
 
 
 def main() -> None:
@@ -184,7 +189,7 @@ def main() -> None:
     job = RankJob.of_json(os.environ[VARIABLE])
     folders = [Path(folder) for folder in json.loads(os.environ[mpi.FOLDERS])]
     try:
-        rank.work(job, ChainerReplica, folders)
+        rank.work(job, ChainerReplica, folders, blames_others)
     except Exception:  # noqa: BLE001 (told to the driver, and seen by mpiexec)
         # Whoever would read it may be gone, and the pipe with it.
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ fails; so does its task, and the barrier stage with it.
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -39,8 +40,17 @@ LINES_S = 60.0
 """Until mpiexec has told its proxies."""
 
 _PREFIX, _END = "HYDRA_LAUNCH: ", "HYDRA_LAUNCH_END"
-_TAIL = 15
+_TAIL = 60
 _POLL_S = 0.2
+_LAST_LINES_S = 2.0
+
+_TELLING = re.compile(
+    r"[\w.]*(Error|Exception|Interrupt|Refused|NoShard)\b|Fatal|rank ended:"
+    r"|.*(RUNNING AT|EXIT CODE|EXIT STRING|[Kk]illed|out of memory)"
+)
+"""Lines that say why it ended: of a Python traceback the last one, mpiexec's of who it was."""
+
+_MOST_TELLING = 6
 
 # Spark kills a task that it does not want any more: what it started must not outlive it.
 _WITH_US = (sys.executable, "-m", "streambed.pipelines.training.bound")
@@ -97,7 +107,12 @@ class Tail:
         self._stream = process.stdout
         self._commands: list[str] = []
         self._told = threading.Event()
-        threading.Thread(target=self._read, name="tail", daemon=True).start()
+        self._reading = threading.Thread(target=self._read, name="tail", daemon=True)
+        self._reading.start()
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait for the last lines of what has ended; what it started may still hold the pipe."""
+        self._reading.join(timeout_s)
 
     def _read(self) -> None:
         with self._stream:
@@ -118,10 +133,13 @@ class Tail:
         """
         self._told.wait(timeout_s)
         if len(self._commands) != expected:
-            said = " | ".join(self.lines)
+            said = last_words(self.lines)
             told = f"mpiexec told {len(self._commands)} of {expected} proxies"
             raise ServiceError(f"{told} within {timeout_s:g} s: {said}")
         return list(self._commands)
+
+
+Started = tuple["subprocess.Popen[str]", Tail]
 
 
 class Launch:
@@ -140,20 +158,25 @@ class Launch:
         here = addresses[index]
         mine = str(shards.folder_of(self._job.shards).resolve())
         folders = context.allGather(mine)
-        mpiexec, tail, told = None, None, ""
-        if index == 0:
-            mpiexec = _start(mpiexec_command(addresses, self._deadline_s), dict(os.environ))
-            tail = Tail(mpiexec)
-            told = json.dumps(tail.proxies(LINES_S, len(set(addresses))))
-        commands = json.loads(context.allGather(told)[0])
-        processes = [] if mpiexec is None or tail is None else [(mpiexec, tail)]
-        if addresses.index(here) == index:
-            command = commands[list(dict.fromkeys(addresses)).index(here)]
-            own = [folder for folder, at in zip(folders, addresses, strict=True) if at == here]
-            more = environment(self._job, list(dict.fromkeys(own)))
-            proxy = _start([*_WITH_US, *shlex.split(command)], {**os.environ, **more})
-            processes.append((proxy, Tail(proxy)))
-        _wait(processes, self._deadline_s)
+        started: list[Started] = []
+        try:
+            told = ""
+            if index == 0:
+                mpiexec = _start(mpiexec_command(addresses, self._deadline_s), dict(os.environ))
+                tail = Tail(mpiexec)
+                started.append((mpiexec, tail))
+                told = json.dumps(tail.proxies(LINES_S, len(set(addresses))))
+            commands = json.loads(context.allGather(told)[0])
+            if addresses.index(here) == index:
+                command = commands[list(dict.fromkeys(addresses)).index(here)]
+                own = [folder for folder, at in zip(folders, addresses, strict=True) if at == here]
+                more = environment(self._job, list(dict.fromkeys(own)))
+                proxy = _start([*_WITH_US, *shlex.split(command)], {**os.environ, **more})
+                started.append((proxy, Tail(proxy)))
+            _wait(started, self._deadline_s)
+        finally:
+            # Also where another task failed: this process may be kept for Spark's next task.
+            _end(started)
         yield here
 
 
@@ -169,7 +192,15 @@ def _start(command: Sequence[str], environ: dict[str, str]) -> "subprocess.Popen
     )
 
 
-def _wait(processes: Sequence[tuple["subprocess.Popen[str]", Tail]], deadline_s: float) -> None:
+def _end(processes: Sequence[Started]) -> None:
+    """Kill those that still run."""
+    for process, _ in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _wait(processes: Sequence[Started], deadline_s: float) -> None:
     """Until all have ended well.
 
     Raises:
@@ -188,16 +219,21 @@ def _wait(processes: Sequence[tuple["subprocess.Popen[str]", Tail]], deadline_s:
             if process.returncode:
                 raise ServiceError(_failure(process, tail))
     finally:
-        for process, _ in processes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        _end(processes)
 
 
 def _failure(process: "subprocess.Popen[str]", tail: Tail) -> str:
+    tail.finish(_LAST_LINES_S)
     arguments = process.args if isinstance(process.args, list) else [process.args]
     name = next((Path(str(a)).name for a in arguments if "mpiexec" in str(a)), "hydra_pmi_proxy")
-    return f"{name} ended with status {process.returncode}: {' | '.join(tail.lines)}"
+    return f"{name} ended with status {process.returncode}: {last_words(tail.lines)}"
+
+
+def last_words(lines: Iterable[str]) -> str:
+    """Why it ended, of the lines that a process left: those that say so, else the last ones."""
+    said = [line.strip(" =|") for line in lines]
+    telling = [line for line in said if _TELLING.match(line)]
+    return " | ".join((telling or said)[-_MOST_TELLING:])
 
 
 def launch(session: "SparkSession", job: RankJob, deadline_s: float) -> None:

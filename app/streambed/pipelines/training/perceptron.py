@@ -3,7 +3,8 @@
 784-100-10 with sigmoid, trained by L-BFGS over all images at once, in the JVM: what Spark can do
 without a deep-learning library. An epoch is one of its iterations; what is stacked into one matrix
 is `batch_size` images. It reads the same shards as the other engines, each task one of its own
-executor's. Its weights fit no network of the streaming classifier.
+executor's; where images were moved (`augment: shift`) it trains on the moved ones alone, as it goes
+over one and the same set. Its weights fit no network of the streaming classifier.
 """
 
 import time

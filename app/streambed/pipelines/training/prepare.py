@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from streambed.pipelines import spark_session
+from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.training import shards
 from streambed.pipelines.worker import ADDRESS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from streambed.pipelines.datasets import Dataset
+    from streambed.pipelines.datasets import Undecoded
 
 
 class Prepare:
@@ -44,8 +45,8 @@ def prepare(
     session: "SparkSession",
     name: str,
     slots: int,
-    training: "Dataset",
-    test: "Dataset",
+    training: "Undecoded",
+    test: "Undecoded",
     *,
     augment: str,
     seed: int,
@@ -53,13 +54,16 @@ def prepare(
     """Write a shard for each of `slots`; what each task wrote, where, and how long it took.
 
     Raises:
-        ServiceError: a task failed, or there are fewer slots.
+        ServiceError: a task failed, there are fewer slots, or a test image is not in one shard.
     """
     parts = shards.split(training, test, slots, seed)
     rows = session.sparkContext.parallelize(parts, slots).barrier()
     found: list[dict[str, Any]] = spark_session.calling(
         rows.mapPartitions(Prepare(name, augment, seed)).collect, "preprocessing failed"
     )
+    judging = sum(entry["test_images"] for entry in found)
+    if judging != len(test.labels):
+        raise ServiceError(f"{judging} of {len(test.labels)} test images are in the shards")
     return found
 
 

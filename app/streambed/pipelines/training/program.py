@@ -6,23 +6,25 @@
 A stretch is one start of all ranks. When a worker is lost, its ranks end, and with them all others;
 the next stretch goes on from the last checkpoint with what is there, where the batch can be shared
 by it. Nothing waits without a deadline: see `Deadlines`.
+
+The checkpoint is in the driver's memory and, for who looks when the driver is gone, in a file.
 """
 
 import contextlib
-import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streambed.pipelines import datasets, spark_conf, spark_session, way, weights
-from streambed.pipelines.errors import ServiceError
+from streambed.pipelines import datasets, durable, spark_conf, spark_session, weights
+from streambed.pipelines.errors import ServiceError, SpecError
 from streambed.pipelines.protocol import Commands, emit, say
 from streambed.pipelines.spec import parse
 from streambed.pipelines.training import channel, names, perceptron, prepare, state, supervise
+from streambed.pipelines.training.asked import TrainingSpec, settings
 from streambed.pipelines.training.channel import Ears, Start
 from streambed.pipelines.training.job import RankJob
-from streambed.pipelines.training.steps import Steps
+from streambed.pipelines.training.progress import Progress
+from streambed.pipelines.training.roll import Roll
 from streambed.pipelines.training.supervise import Deadlines, Lost
 
 if TYPE_CHECKING:
@@ -31,70 +33,19 @@ if TYPE_CHECKING:
 MOST_STRETCHES = 4
 """Workers that are lost again and again are no accident."""
 
+MOST_ALONE = 1
+"""Times that ranks may be gone while every worker stays: whatever ended them is there, too."""
+
 PATIENCE_S = 20.0
 """After a loss: how long a worker that comes back is waited for, when the rest could go on."""
 
 LONGEST_WAIT_S = 180.0
 """And when it could not."""
 
+CLEAN_S = 30.0
+"""For removing what a training leaves on the workers, when its figures are told."""
+
 _LOOK_S = 1.0
-_MIB = 2**20
-
-
-@dataclass(frozen=True)
-class TrainingSpec:
-    """Times in seconds, memory in Spark's notation.
-
-    One executor on each of `executors` workers, `ranks` tasks at a time on each, which are as many
-    ranks. `out` becomes the weights file; engine `spark-mlp` writes none.
-    """
-
-    master_url: str
-    driver_address: str
-    name: str
-    engine: str
-    out: str
-    dataset: str = datasets.MNIST
-    executors: int = 1
-    ranks: int = 1
-    batch_size: int = 768
-    epochs: int = 15
-    iterations: int | None = None
-    augment: str = names.SHIFT
-    seed: int = 1
-    deadline_s: float = 7200.0
-    start_s: float = 300.0
-    stall_s: float = 60.0
-    ears_port: int = 7010
-    executor_memory: str = "768m"
-    driver_memory: str = "640m"
-    arrow_batch_images: int = way.CHUNK_IMAGES
-    settings: str = way.LEAN
-    driver_port: int = 7001
-    driver_block_port: int = 7002
-    executor_block_port: int = 7003
-    executor_java_options: str | None = None
-    driver_java_options: str | None = None
-    event_log_dir: str | None = None
-    app_name: str = "streambed-training"
-
-    def __post_init__(self) -> None:
-        way.one_of("engine", self.engine, names.ENGINES)
-        way.one_of("augment", self.augment, names.AUGMENTS)
-        if self.executors < 1 or self.ranks < 1:
-            raise ValueError("executors and ranks must be >= 1")
-        if self.engine in names.RANKED:
-            Steps(1, self.slots, self.batch_size, self.epochs, self.iterations)
-
-    @property
-    def cores_per_executor(self) -> int:
-        """Tasks at a time: exactly what a stretch has, so that each executor gets its share."""
-        return self.ranks
-
-    @property
-    def slots(self) -> int:
-        """Ranks when no worker is lost."""
-        return self.executors * self.ranks
 
 
 def program(raw: dict[str, Any], commands: Commands) -> None:
@@ -104,11 +55,18 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
     """
     del commands
     spec = parse(TrainingSpec, raw)
-    training = datasets.load(spec.dataset, "train")
-    test = datasets.load(spec.dataset, "test")
+    training = datasets.undecoded(spec.dataset, "train")
+    test = datasets.undecoded(spec.dataset, "test")
+    if training.image_shape != test.image_shape:
+        raise SpecError(
+            f"{spec.dataset}: the first image to train with has shape {training.image_shape}, the "
+            f"first one to test with {test.image_shape}; all must have one shape"
+        )
     emit("submitted", at=time.time())
     session = spark_session.start(
-        spec, settings(spec, training), python=names.environment(spec.engine)
+        spec,
+        settings(spec, training.raw_bytes + test.raw_bytes),
+        python=names.environment(spec.engine),
     )
     try:
         at_work = Training(session, spec, training, test)
@@ -123,44 +81,11 @@ def program(raw: dict[str, Any], commands: Commands) -> None:
         emit("done", at=time.time(), **at_work.run())
         # What is left goes with the application's directories, a day later.
         with contextlib.suppress(ServiceError):
-            prepare.clean(session, at_work.slots)
+            supervise.within(
+                session, "cleaning", lambda: prepare.clean(session, at_work.slots), CLEAN_S
+            )
     finally:
         session.stop()
-
-
-def settings(spec: TrainingSpec, training: datasets.Dataset) -> dict[str, str]:
-    """What a training sets beside the settings of every application.
-
-    Spark would start a barrier stage again by itself, without its checkpoint, and waits for years
-    for tasks at a barrier, and for ten minutes for slots that are gone.
-    """
-    part_mib = training.images.nbytes / spec.slots / _MIB
-    return {
-        "spark.stage.maxConsecutiveAttempts": "1",
-        "spark.task.maxFailures": "1",
-        "spark.barrier.sync.timeout": f"{math.ceil(spec.start_s)}s",
-        "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
-        "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "6",
-        # A rank's images travel with its task.
-        "spark.rpc.message.maxSize": str(max(128, math.ceil(1.3 * part_mib) + 16)),
-    }
-
-
-@dataclass
-class _Reached:
-    """How far a training is."""
-
-    epochs: int = 0
-    state: bytes = b""
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    prepare_s: float = 0.0
-    launch_s: float = 0.0
-    lost_s: float = 0.0
-    losses: int = 0
-    images: int = 0
-    updates: int = 0
-    ranks: list[dict[str, Any]] = field(default_factory=list)
-    """Those of the last stretch, as they introduced themselves."""
 
 
 class Training:
@@ -170,8 +95,8 @@ class Training:
         self,
         session: "SparkSession",
         spec: TrainingSpec,
-        training: datasets.Dataset,
-        test: datasets.Dataset,
+        training: datasets.Undecoded,
+        test: datasets.Undecoded,
     ) -> None:
         self._session = session
         self._spec = spec
@@ -179,7 +104,8 @@ class Training:
         self._test = test
         self._classes = int(max(training.labels.max(), test.labels.max())) + 1
         self._ears = Ears(spec.driver_address, spec.ears_port)
-        self._reached = _Reached()
+        self._reached = Progress()
+        self._alone = 0
         self._ends_at = time.monotonic() + spec.deadline_s
         self.slots = spec.slots
         """Of the stretch under way."""
@@ -190,28 +116,45 @@ class Training:
         Raises:
             ServiceError: a rank failed, too much was lost, or the time is over.
         """
-        for stretch in range(1, MOST_STRETCHES + 1):
-            began = time.monotonic()
-            try:
-                figures = self._stretch(stretch)
-            except Lost as lost:
-                self._note(lost, stretch, time.monotonic() - began)
-            else:
-                self._ears.close()
-                return figures
-        raise ServiceError(f"workers were lost in {MOST_STRETCHES} stretches, one after the other")
+        causes: list[str] = []
+        try:
+            for stretch in range(1, MOST_STRETCHES + 1):
+                self._reached.begin()
+                began = time.monotonic()
+                try:
+                    return self._stretch(stretch)
+                except Lost as lost:
+                    causes.append(str(lost))
+                    self._note(lost, stretch, time.monotonic() - began)
+            raise ServiceError(f"workers were lost in {MOST_STRETCHES} stretches, one by one")
+        except ServiceError as error:
+            # What began it must not be hidden by what came of it.
+            if causes and causes[0] not in str(error):
+                raise ServiceError(f"{error}; first: {causes[0]}") from error
+            raise
+        finally:
+            self._ears.close()
 
     def _note(self, lost: Lost, stretch: int, took_s: float) -> None:
+        """Count a loss.
+
+        Raises:
+            ServiceError: it was none of a worker, again.
+        """
         reached = self._reached
-        reached.losses += 1
-        kept_s = sum(
-            entry["train_s"] + entry["evaluate_s"]
-            for entry in reached.curve
-            if entry["stretch"] == stretch
-        )
-        reached.lost_s += max(0.0, took_s - kept_s)
+        reached.lose(took_s)
         say(f"stretch {stretch} ended: {lost}")
-        emit("lost", at=time.time(), stretch=stretch, reason=str(lost), epochs=reached.epochs)
+        emit(
+            "lost",
+            at=time.time(),
+            stretch=stretch,
+            reason=str(lost),
+            epochs=reached.epochs,
+            workers_stay=lost.workers_stay,
+        )
+        self._alone += lost.workers_stay
+        if self._alone > MOST_ALONE:
+            raise ServiceError(f"{lost}; every worker is there, and it is not the first time")
 
     def _can_share(self, slots: int) -> bool:
         shared = self._spec.engine in names.RANKED
@@ -228,7 +171,7 @@ class Training:
         """
         spec, began = self._spec, time.monotonic()
         after_loss = self._reached.losses > 0
-        longest_s = LONGEST_WAIT_S if after_loss else spec.start_s
+        longest_s = min(LONGEST_WAIT_S if after_loss else spec.start_s, self._left_s())
         while True:
             executors = spark_session.executor_hosts(self._session)
             slots = len(executors) * spec.ranks
@@ -237,7 +180,7 @@ class Training:
             if slots == spec.slots or fewer:
                 self.slots = slots
                 if after_loss:
-                    self._reached.lost_s += waited_s
+                    self._reached.waited(waited_s)
                 return executors
             if waited_s > longest_s:
                 raise ServiceError(
@@ -257,17 +200,18 @@ class Training:
         executors = self.await_slots()
         began = time.monotonic()
         with supervise.losses(self._session, executors):
+            longest_s = min(self._spec.start_s, self._left_s())
             written = supervise.within(
-                self._session, f"preparing {name}", lambda: self._prepare(name), self._spec.start_s
+                self._session, f"preparing {name}", lambda: self._prepare(name), longest_s
             )
         took_s = time.monotonic() - began
-        self._reached.prepare_s += took_s
+        self._reached.prepared(took_s)
         emit("prepared", at=time.time(), stretch=stretch, took_s=took_s, shards=written)
         job = self._job(name, stretch)
         if self._spec.engine == names.SPARK_MLP:
             with supervise.losses(self._session, executors):
                 return self._fit(job)
-        self._train(job, executors)
+        self._train(job, executors, self._roll(job, executors, written))
         return self._figures()
 
     def _prepare(self, name: str) -> list[dict[str, Any]]:
@@ -287,7 +231,7 @@ class Training:
             network=names.NETWORK,
             image_shape=self._training.image_shape,
             classes=self._classes,
-            images=len(self._training.images),
+            images=len(self._training.labels),
             ranks=self.slots,
             batch_size=spec.batch_size,
             epochs=spec.epochs,
@@ -302,16 +246,34 @@ class Training:
             stall_s=spec.stall_s,
         )
 
-    def _deadlines(self) -> Deadlines:
+    def _roll(self, job: RankJob, executors: dict[str, str], written: list[dict[str, Any]]) -> Roll:
+        return Roll(
+            engine=self._spec.engine,
+            ranks=job.ranks,
+            each=self._spec.ranks,
+            images=job.steps.rank_images,
+            nodes=frozenset(executors.values()),
+            homes={int(entry["shard"]): str(entry["address"]) for entry in written},
+        )
+
+    def _left_s(self) -> float:
+        """Until the whole training is over.
+
+        Raises:
+            ServiceError: it is.
+        """
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:
             raise ServiceError(f"the training took more than {self._spec.deadline_s:g} s")
-        # A rank that stands still ends itself first, and says why.
-        return Deadlines(self._spec.start_s, 1.5 * self._spec.stall_s, left_s)
+        return left_s
 
-    def _train(self, job: RankJob, executors: dict[str, str]) -> None:
+    def _deadlines(self) -> Deadlines:
+        # A rank that stands still ends itself first, and says why.
+        return Deadlines(self._spec.start_s, 1.5 * self._spec.stall_s, self._left_s())
+
+    def _train(self, job: RankJob, executors: dict[str, str], roll: Roll) -> None:
         reached = self._reached
-        self._ears.begin(Start(job.stretch, reached.epochs, reached.state))
+        self._ears.begin(Start(job.stretch, reached.epochs, reached.state, roll))
         reached.ranks = []
         launched = time.monotonic()
         for message in supervise.stretch(
@@ -321,36 +283,36 @@ class Training:
             if message.kind == channel.HELLO:
                 reached.ranks.append(fields)
                 if len(reached.ranks) == job.ranks:
-                    reached.launch_s += time.monotonic() - launched
+                    reached.launched(time.monotonic() - launched)
                 emit("rank", at=time.time(), **fields)
             elif message.kind == channel.BEAT:
                 emit("beat", at=time.time(), **fields)
             elif message.kind == channel.EPOCH:
-                reached.epochs = int(fields["epoch"])
-                reached.state = message.data
-                reached.updates = int(fields["updates"])
-                reached.images += int(fields["images"])
-                reached.curve.append({**fields, "ranks": job.ranks})
+                reached.reach({**fields, "ranks": job.ranks}, message.data)
+                self._keep_checkpoint()
                 emit("epoch", at=time.time(), **reached.curve[-1])
+
+    def _keep_checkpoint(self) -> None:
+        reached, path = self._reached, self._spec.checkpoint
+        if path is not None:
+            data = state.checkpoint(reached.state, reached.epochs, reached.updates)
+            durable.replace(Path(path), data)
 
     def _figures(self) -> dict[str, Any]:
         reached, spec = self._reached, self._spec
+        reached.end()
         description = weights.Description(names.NETWORK, self._training.image_shape, self._classes)
         data = state.artefact(reached.state, description)
-        path = Path(spec.out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        durable.replace(Path(spec.out), data)
+        if spec.checkpoint is not None:
+            Path(spec.checkpoint).unlink(missing_ok=True)
         last = reached.curve[-1]
         return {
+            **reached.figures,
             "train_s": sum(entry["train_s"] for entry in reached.curve),
             "evaluate_s": sum(entry["evaluate_s"] for entry in reached.curve),
-            "prepare_s": reached.prepare_s,
-            "launch_s": reached.launch_s,
-            "lost_s": reached.lost_s,
-            "losses": reached.losses,
             "images": reached.images,
             "updates": reached.updates,
-            "ranks": reached.ranks,
             "curve": reached.curve,
             **{name: last[name] for name in ("test_loss", "top1", "top5")},
             "out": spec.out,
@@ -359,11 +321,10 @@ class Training:
 
     def _fit(self, job: RankJob) -> dict[str, Any]:
         """Engine `spark-mlp`: one job of Spark's own, which begins anew when a worker is lost."""
-        reached = self._reached
-        left_s = self._deadlines().longest_s
         found = supervise.within(
-            self._session, job.shards, lambda: perceptron.fit(self._session, job), left_s
+            self._session, job.shards, lambda: perceptron.fit(self._session, job), self._left_s()
         )
+        self._reached.end()
         curve = [
             {"epoch": number, "loss": loss, "ranks": job.ranks, "stretch": job.stretch}
             for number, loss in enumerate(found.pop("losses")[1:], 1)
@@ -372,12 +333,8 @@ class Training:
             emit("epoch", at=time.time(), **entry)
         return {
             **found,
+            **self._reached.figures,
             "updates": found["iterations"],
-            "prepare_s": reached.prepare_s,
-            "launch_s": 0.0,
-            "lost_s": reached.lost_s,
-            "losses": reached.losses,
-            "ranks": [],
             "curve": curve,
             "out": None,
             "sha256": None,

@@ -34,6 +34,8 @@ class Replica(Protocol):
     def step(self, images: Pixels, labels: Labels, step_size: float) -> float:
         """One update by the mean gradient of all ranks; the mean loss of this rank's images.
 
+        Where the mean is longer than `schedule.MOST_NORM`, it is scaled down to that length.
+
         images float32[n, ...] in 0 ... 1, labels int32[n]; n is the same in all ranks.
         """
 
@@ -51,6 +53,3 @@ class Replica(Protocol):
 
     def synchronise(self) -> None:
         """Give all ranks the weights of rank 0."""
-
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost."""

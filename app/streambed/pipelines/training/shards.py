@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from streambed.pipelines import datasets
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.training.names import SHIFT
 
 if TYPE_CHECKING:
-    from streambed.pipelines.datasets import Dataset
+    from streambed.pipelines.datasets import Raw, Undecoded
 
 FOLDER = "streambed-shards"
 MOST_SHIFT = 2
@@ -32,15 +33,19 @@ Pixels = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
 
+class NoShard(ServiceError):
+    """There are no images for a rank where it looks for them."""
+
+
 @dataclass(frozen=True)
 class RawPart:
     """One rank's images as they were read: bytes to be decoded on a worker. Picklable."""
 
     index: int
     image_shape: tuple[int, ...]
-    train: bytes
+    train: "Raw"
     train_labels: bytes
-    test: bytes
+    test: "Raw"
     test_labels: bytes
 
 
@@ -58,24 +63,25 @@ class Shard:
     test_labels: Labels
 
 
-def split(training: "Dataset", test: "Dataset", parts: int, seed: int) -> list[RawPart]:
+def split(training: "Undecoded", test: "Undecoded", parts: int, seed: int) -> list[RawPart]:
     """Both sets in `parts` of equal size, shuffled: a rank sees all classes in any order.
 
     Where the training set cannot be divided, parts are filled up with images that they have.
     """
-    order = np.random.RandomState(seed).permutation(len(training.images))
+    order = np.random.RandomState(seed).permutation(len(training.labels))
     size = -(-len(order) // parts)
     found = []
     for index in range(parts):
         chosen = np.resize(order[index::parts], size)
+        judging = np.arange(index, len(test.labels), parts)
         found.append(
             RawPart(
                 index=index,
                 image_shape=training.image_shape,
-                train=training.images[chosen].tobytes(),
+                train=training.raw(chosen),
                 train_labels=training.labels[chosen].astype(np.int32).tobytes(),
-                test=test.images[index::parts].tobytes(),
-                test_labels=test.labels[index::parts].astype(np.int32).tobytes(),
+                test=test.raw(judging),
+                test_labels=test.labels[judging].astype(np.int32).tobytes(),
             )
         )
     return found
@@ -85,18 +91,35 @@ def write(root: Path, part: RawPart, augment: str, seed: int) -> dict[str, Any]:
     """Decode, normalise and augment a part into the shard `root/INDEX`; what was written."""
     folder = root / str(part.index)
     folder.mkdir(parents=True)
-    images = np.frombuffer(part.train, np.uint8).reshape(-1, *part.image_shape)
+    images = decoded(part.train, part.image_shape)
     _write_images(folder / "train-0.npy", images, None)
     if augment == SHIFT:
         random = np.random.RandomState((seed, part.index))
         moves = random.randint(-MOST_SHIFT, MOST_SHIFT + 1, (len(images), 2))
         _write_images(folder / "train-1.npy", images, moves)
-    test = np.frombuffer(part.test, np.uint8).reshape(-1, *part.image_shape)
+    test = decoded(part.test, part.image_shape)
     _write_images(folder / "test.npy", test, None)
     np.save(folder / "train-labels.npy", np.frombuffer(part.train_labels, np.int32))
     np.save(folder / "test-labels.npy", np.frombuffer(part.test_labels, np.int32))
     size = sum(path.stat().st_size for path in folder.iterdir())
-    return {"shard": part.index, "images": len(images), "test_images": len(test), "bytes": size}
+    return {
+        "shard": part.index,
+        "images": len(images),
+        "test_images": len(test),
+        "variants": len(list(folder.glob("train-[0-9].npy"))),
+        "bytes": size,
+    }
+
+
+def decoded(raw: "Raw", image_shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """The pixels uint8[n, *image_shape] of what was read.
+
+    Raises:
+        SpecError: a picture cannot be read, or has another shape.
+    """
+    if isinstance(raw, bytes):
+        return np.frombuffer(raw, np.uint8).reshape(-1, *image_shape)
+    return datasets.decode(raw, image_shape)
 
 
 def _write_images(
@@ -140,11 +163,11 @@ def nth(folder: Path, index: int) -> Path:
     """One of the shards in `folder`, by its place among them.
 
     Raises:
-        ServiceError: there are fewer.
+        NoShard: there are fewer.
     """
     found = sorted(path for path in folder.glob("*") if path.is_dir())
     if index >= len(found):
-        raise ServiceError(f"{folder.resolve()} has {len(found)} shards, not {index + 1}")
+        raise NoShard(f"{folder.resolve()} has {len(found)} shards, not {index + 1}")
     return found[index]
 
 
@@ -152,7 +175,7 @@ def claim(folders: Sequence[Path], token: str) -> Path:
     """A shard in one of `folders` that no other rank has taken under this token.
 
     Raises:
-        ServiceError: there is none: the executor is not the one that wrote them.
+        NoShard: the executor is not the one that wrote them.
     """
     for folder in folders:
         for shard in sorted(path for path in folder.glob("*") if path.is_dir()):
@@ -162,7 +185,7 @@ def claim(folders: Sequence[Path], token: str) -> Path:
                 continue
             return shard
     names = ", ".join(str(folder.resolve()) for folder in folders)
-    raise ServiceError(f"no shard is left for this rank in {names}")
+    raise NoShard(f"no shard is left for this rank in {names}")
 
 
 def load(folder: Path) -> Shard:

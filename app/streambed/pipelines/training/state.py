@@ -40,6 +40,12 @@ def unpack(data: bytes) -> dict[str, npt.NDArray[Any]]:
         raise ServiceError(f"a checkpoint cannot be read: {error}") from None
 
 
+def checkpoint(data: bytes, epochs: int, updates: int) -> bytes:
+    """The file of a packed state: the same arrays, and how far it is as `reached/...`, int64."""
+    reached = {"reached/epochs": np.int64(epochs), "reached/updates": np.int64(updates)}
+    return pack({**unpack(data), **{name: np.array(value) for name, value in reached.items()}})
+
+
 def artefact(data: bytes, description: weights.Description) -> bytes:
     """The weights file that the streaming classifier loads, from a packed state."""
     arrays = {

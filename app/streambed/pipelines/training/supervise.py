@@ -2,9 +2,13 @@
 
 The Spark job runs in a thread; this one hears the ranks. What ends a stretch early:
 
-- a rank says that it failed: no other stretch would fare better, so the training fails;
+- a rank says that it failed, or is not one that was asked for: no other stretch would fare better,
+  so the training fails;
 - a rank is gone, the job fails, or an executor is another one than before: the stretch is lost;
 - nobody is heard any more, or the time is over: the job is cancelled, which kills its tasks.
+
+Who is gone may have been ended by mpiexec since another one failed, and that one's word may come a
+moment later: so the cause is looked for before a stretch counts as lost.
 """
 
 import contextlib
@@ -32,11 +36,20 @@ LAUNCHES: Mapping[str, Callable[["SparkSession", RankJob, float], None]] = {
 END_S = 30.0
 """From the last word of the ranks to the end of their job; and of a job that is cancelled."""
 
+GRACE_S = 3.0
+"""For words that come after a rank is gone, and for the end of its job."""
+
 _HEAR_S = 1.0
+_LONGEST_REASON = 1500
 
 
 class Lost(Exception):
     """A worker, or a rank on it, is gone; what it was doing can be taken up again."""
+
+    def __init__(self, reason: str, *, workers_stay: bool = False) -> None:
+        super().__init__(reason)
+        self.workers_stay = workers_stay
+        """Whether it was a rank alone: every executor is the one that it was."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +126,11 @@ def _changed(session: "SparkSession", executors: Mapping[str, str]) -> bool:
     """Whether Spark has other executors now; it may learn that one is lost a moment later."""
     deadline = time.monotonic() + END_S / 3
     while time.monotonic() < deadline:
-        if set(spark_session.executor_hosts(session)) != set(executors):
+        try:
+            found = spark_session.executor_hosts(session)
+        except ServiceError:
+            return True  # it has one that it knows nothing of yet
+        if set(found) != set(executors):
             return True
         time.sleep(_HEAR_S)
     return False
@@ -142,9 +159,9 @@ def stretch(
                 watched.take(message)
                 if message.kind in (channel.HELLO, channel.BEAT, channel.EPOCH):
                     yield message
-                continue
+            # Also while they talk all the time: that is no reason to go on for ever.
             watched.look()
-            if not spark.running:
+            if message is None and not spark.running:
                 raise Lost(f"its Spark job ended: {spark.error or 'with ranks still at work'}")
         spark.join(END_S)
         if spark.running:
@@ -152,14 +169,38 @@ def stretch(
         if spark.error is not None:
             raise ServiceError(f"the ranks are done, their job failed: {spark.error}")
     except Lost as lost:
+        reason = _cause(str(lost), ears, spark, watched)
         spark.cancel()
-        if not _changed(session, executors) and not watched.gone:
+        stay = not _changed(session, executors)
+        if stay and not watched.gone:
             # Every worker is there, so it would happen again.
-            raise ServiceError(str(lost)) from lost
-        raise
+            raise ServiceError(reason) from lost
+        raise Lost(reason, workers_stay=stay) from lost
     finally:
         if spark.running:
             spark.cancel()
+
+
+def _cause(first: str, ears: Ears, spark: _Job, watched: "_Watched") -> str:
+    """Why a stretch is lost: `first`, what ranks said after it, and why their job ended.
+
+    Raises:
+        ServiceError: a rank says now that it failed; the others were ended with it.
+    """
+    words = [first]
+    deadline = time.monotonic() + GRACE_S
+    while (left_s := deadline - time.monotonic()) > 0:
+        message = ears.hear(min(left_s, _HEAR_S))
+        if message is not None:
+            try:
+                watched.take(message)
+            except Lost as lost:
+                words.append(str(lost))
+        elif not spark.running:
+            break
+    if spark.error is not None and str(spark.error) not in first:
+        words.append(str(spark.error))
+    return "; ".join(dict.fromkeys(words))[:_LONGEST_REASON]
 
 
 class _Watched:
@@ -172,6 +213,7 @@ class _Watched:
         self._here: set[int] = set()
         self._done: set[int] = set()
         self.gone = False
+        """Whether a rank's end was heard of, and not merely its silence."""
 
     @property
     def complete(self) -> bool:
@@ -186,16 +228,19 @@ class _Watched:
             ServiceError: it failed.
         """
         self._heard_at = time.monotonic()
-        rank = int(message.fields.get("rank", -1))
-        if message.kind == channel.HELLO:
+        rank, who = message.fields.get("rank"), _name(message)
+        if message.kind == channel.HELLO and isinstance(rank, int):
             self._here.add(rank)
-        elif message.kind == channel.DONE:
+        elif message.kind == channel.DONE and isinstance(rank, int):
             self._done.add(rank)
         elif message.kind == channel.FAILED:
-            raise ServiceError(str(message.fields.get("reason")))
+            raise ServiceError(f"{who} failed: {message.fields.get('reason')}")
+        elif message.kind == channel.STRANDED:
+            self.gone = True
+            raise Lost(f"{who} cannot go on: {message.fields.get('reason')}")
         elif message.kind == channel.GONE:
             self.gone = True
-            raise Lost(f"rank {rank} is gone")
+            raise Lost(f"{who} is gone without a word")
 
     def look(self) -> None:
         """Look at the clock.
@@ -215,3 +260,10 @@ class _Watched:
                 )
         elif now - self._heard_at > self._deadlines.silence_s:
             raise Lost(f"no rank was heard for {self._deadlines.silence_s:g} s")
+
+
+def _name(message: Message) -> str:
+    """`rank 1 on 10.83.3.22`; one that failed early does not know its number yet."""
+    rank, address = message.fields.get("rank"), message.fields.get("address")
+    who = "a rank" if rank is None else f"rank {rank}"
+    return who if address is None else f"{who} on {address}"

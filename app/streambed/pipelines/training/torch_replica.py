@@ -15,7 +15,7 @@ import numpy.typing as npt
 from streambed.pipelines import spark_session
 from streambed.pipelines.training import state
 from streambed.pipelines.training.job import RankJob
-from streambed.pipelines.training.schedule import MOMENTUM
+from streambed.pipelines.training.schedule import MOMENTUM, MOST_NORM
 from streambed.pipelines.training.state import Arrays
 from streambed.pipelines.worker import ADDRESS
 
@@ -123,7 +123,9 @@ class TorchReplica:
         self._optimizer.zero_grad()
         right = self._torch.from_numpy(labels.astype(np.int64))
         loss = self._torch.nn.functional.cross_entropy(self._shared(self._planes(images)), right)
+        # Gradients are averaged over all ranks when this returns.
         loss.backward()
+        self._torch.nn.utils.clip_grad_norm_(self._network.parameters(), MOST_NORM)
         self._optimizer.step()
         return float(loss.item())
 
@@ -160,12 +162,13 @@ class TorchReplica:
                 buffer = self._torch.from_numpy(velocity)
                 self._optimizer.state[parameter]["momentum_buffer"] = buffer
 
-    def blames_others(self, error: Exception) -> bool:
-        """Whether an error says that another rank, or the way to it, is lost.
 
-        gloo's errors are plain RuntimeErrors that name its source files.
-        """
-        return isinstance(error, RuntimeError) and "gloo" in str(error).lower()
+def blames_others(error: Exception) -> bool:
+    """Whether an error says that another rank, or the way to it, is lost.
+
+    gloo's errors are plain RuntimeErrors that name its source files.
+    """
+    return isinstance(error, RuntimeError) and "gloo" in str(error).lower()
 
 
 def interface_of(address: str) -> str | None:
@@ -187,14 +190,14 @@ def be_a_rank(text: str) -> None:
     if found is not None:
         # Otherwise gloo takes what the host's name is looked up to, which may be the loopback.
         os.environ["GLOO_SOCKET_IFNAME"] = found
-    rank.work(job, TorchReplica, [shards.folder_of(job.shards)])
+    rank.work(job, TorchReplica, [shards.folder_of(job.shards)], blames_others)
 
 
 def launch(session: "SparkSession", job: RankJob, deadline_s: float) -> None:
     """Start all ranks of a job and return when they have ended.
 
     Its ranks end themselves when nothing moves; who waits for them cancels the Spark job at
-    `deadline_s` (training.py).
+    `deadline_s` (supervise.py).
 
     Raises:
         ServiceError: a rank failed or was lost.

@@ -8,9 +8,11 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Self
 
 _LOOK_S = 1.0
+_FAREWELL_S = 2.0
 _STATUS = 75  # EX_TEMPFAIL
 
 
@@ -19,6 +21,8 @@ class Watchdog:
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
+        self.farewell: Callable[[str], None] | None = None
+        """Told why, before the end; it need not return."""
         self._moved_at = time.monotonic()
         self._parent = os.getppid()
         self._over = threading.Event()
@@ -52,4 +56,19 @@ class Watchdog:
                 with contextlib.suppress(OSError):
                     sys.stderr.write(f"rank ended: {reason}\n")
                     sys.stderr.flush()
+                self._say_farewell(reason)
                 os._exit(_STATUS)
+
+    def _say_farewell(self, reason: str) -> None:
+        farewell = self.farewell
+        if farewell is None:
+            return
+
+        def say() -> None:
+            with contextlib.suppress(OSError):
+                farewell(reason)
+
+        # Whoever it is told may not listen any more.
+        saying = threading.Thread(target=say, name="farewell", daemon=True)
+        saying.start()
+        saying.join(_FAREWELL_S)
