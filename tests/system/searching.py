@@ -7,6 +7,7 @@ have.
 import base64
 import contextlib
 import json
+import os
 import subprocess
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -87,12 +88,16 @@ def found_in(paths: Iterable[Path], secrets: Sequence[str]) -> list[str]:
 
 
 def files(folder: str) -> Iterable[Path]:
-    """Files of a node that may hold anything; the journal is asked for as a whole."""
-    for path in Path(folder).rglob("*"):
-        if path.is_symlink() or not path.is_file() or "journal" in path.parts:
-            continue
-        if path.suffix not in INDEXES:
-            yield path
+    """Files of a node that may hold anything; the journal is asked for as a whole.
+
+    Folders may vanish under the search: brokers remove a topic's a minute after it is deleted.
+    """
+    for directory, folders, names in os.walk(folder):
+        if "journal" in folders:
+            folders.remove("journal")
+        for path in (Path(directory, name) for name in names):
+            if not path.is_symlink() and path.is_file() and path.suffix not in INDEXES:
+                yield path
 
 
 def look(secrets: Sequence[str], allowed: Sequence[str]) -> None:
