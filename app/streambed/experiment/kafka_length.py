@@ -19,7 +19,7 @@ from streambed.link import expected_goodput_bit_per_s
 
 SEND_S = {
     "confluent-kafka": 8e-6,
-    "kafka-python": 150e-6,
+    "kafka-python": 80e-6,
     "kafka-python-plain": 700e-6,
     "java": 15e-6,
 }
@@ -27,7 +27,7 @@ SEND_S = {
 
 READ_S = {
     "confluent-kafka": 4e-6,
-    "kafka-python": 50e-6,
+    "kafka-python": 25e-6,
     "kafka-python-plain": 550e-6,
     "java": 5e-6,
 }
