@@ -1,7 +1,8 @@
 """How fast Kafka's clients are expected to be, for the length of a cell and the estimate of a run.
 
-Only orders of magnitude: what a cell measures is its own business. Measured on two shared cores
-(facts.md, and the comment of inventory/wide), per core and image of MNIST's size.
+Only orders of magnitude: what a cell measures is its own business. Measured on two shared cores,
+per core and image of MNIST's size, on the fastest host so far: a cell whose length is `auto` takes
+longer on others, but has enough to be measured on every one.
 """
 
 import math
@@ -19,21 +20,21 @@ from streambed.link import expected_goodput_bit_per_s
 
 SEND_S = {
     "confluent-kafka": 8e-6,
-    "kafka-python": 80e-6,
-    "kafka-python-plain": 700e-6,
+    "kafka-python": 40e-6,
+    "kafka-python-plain": 150e-6,
     "java": 15e-6,
 }
 """CPU time of a producer per image, by client."""
 
 READ_S = {
     "confluent-kafka": 4e-6,
-    "kafka-python": 25e-6,
-    "kafka-python-plain": 550e-6,
+    "kafka-python": 15e-6,
+    "kafka-python-plain": 60e-6,
     "java": 5e-6,
 }
 """CPU time of a consumer per image, by client."""
 
-BROKER_S, BROKER_SMALL_S = 12e-6, 35e-6
+BROKER_S, BROKER_SMALL_S = 12e-6, 20e-6
 """CPU time of a broker per image and replica; in the small batches of kafka-python's defaults."""
 
 AUTO_S = 15.0
