@@ -179,7 +179,7 @@ def test_a_count_follows_from_what_clients_manage() -> None:
         if cell.kafka.scenario == PRODUCE
     }
     slow = cells(load("kafka-clients", on("client=kafka-python-plain", subset="gigabit")))
-    assert min(found.values()) > 20 * slow[0].given_images
+    assert min(found.values()) > 5 * slow[0].given_images
     longer = cells(load("kafka-clients", Overrides(duration="30 s", subset="gigabit")))
     assert longer[0].given_images == pytest.approx(2 * found["confluent-kafka"], rel=0.01)
 
@@ -193,7 +193,7 @@ def test_rates_follow_from_the_quotas_of_who_shares_a_node() -> None:
     one, four, idle = (
         consume_rate_per_s(
             KafkaConfiguration(
-                client="kafka-python", broker_on="client", partitions=p, consumers=c
+                client="kafka-python-plain", broker_on="client", partitions=p, consumers=c
             ),
             near,
         )
