@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,7 @@ def test_a_jump_host_leads_to_a_machine(converged: Lab, tmp_path: Path) -> None:
             return (await fleet.on(bed.node("cloud")).run(["hostname"])).stdout.strip()
 
     assert asyncio.run(as_run_user()) == "cloud"
+    assert changes(replace(converged, path=str(tmp_path)).play("site")) == []
 
 
 def test_a_clock_is_bounded_by_its_round_trip(converged: Lab) -> None:
