@@ -9,9 +9,10 @@ from streambed.pipelines import senders
 from streambed.results.throughput import warm_up_images
 from streambed.runner import topics
 
-QUEUE_BYTES = 4 * 1024 * 1024
+QUEUE_BYTES = 32 * 1024 * 1024
 PACED_QUEUE_BYTES = 64 * 1024 * 1024
-"""What may wait in the producer at full speed; and at a constant rate, where a broker that is gone
+"""What may wait in the producer at full speed, as Java's own producer has it (`buffer.memory`): a
+whole batch of a MiB for each of many partitions. And at a constant rate, where a broker that is gone
 for ten seconds must not hold up what others take."""
 
 PROGRESS_EVERY_S = 0.2
