@@ -53,10 +53,10 @@ def test_every_id_is_counted_once_and_others_apart() -> None:
 
 @pytest.mark.parametrize(("count", "partitions"), [(1000, 1), (1000, 3), (129, 16), (7, 16)])
 def test_images_of_partitions_are_those_that_are_sent_there(count: int, partitions: int) -> None:
-    block = pacing.block_size(partitions)
+    block = 13
     sent = [pacing.partition_of(i, block, partitions) for i in range(count)]
     expected = [sent.count(number) for number in range(partitions)]
-    assert pacing.images_of_partitions(count, partitions) == expected
+    assert pacing.images_of_partitions(count, block, partitions) == expected
 
 
 class Canned:

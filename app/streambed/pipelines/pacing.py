@@ -39,9 +39,8 @@ def partition_of(image_id: int, block: int, partitions: int) -> int:
     return image_id // block % partitions
 
 
-def images_of_partitions(count: int, partitions: int) -> list[int]:
+def images_of_partitions(count: int, block: int, partitions: int) -> list[int]:
     """How many of the ids 0 ... count - 1 go to each partition, by `partition_of`."""
-    block = block_size(partitions)
     rounds, rest = divmod(count, block * partitions)
     return [
         rounds * block + min(block, max(0, rest - number * block)) for number in range(partitions)

@@ -37,6 +37,7 @@ class ProduceSpec:
 
     `start_at` (unix seconds) sets when the first image is intended; null is now. `raw_path` names
     the file for the acknowledgements of a sample of the images (see `AckSamples`); null keeps none.
+    `block`: ids in a row to one partition; null is as pacing.py has it for a stream.
     `profile`: tell where this process spends its CPU time, and what its own loop costs.
     """
 
@@ -46,6 +47,7 @@ class ProduceSpec:
     producer: str = "confluent-kafka"
     dataset: str = datasets.MNIST
     first_id: int = 0
+    block: int | None = None
     rate_per_s: float | None = None
     config: senders.SenderConfig = field(default_factory=senders.SenderConfig)
     deadline_s: float = 600.0
@@ -59,6 +61,8 @@ class ProduceSpec:
             raise ValueError(f"producer {self.producer!r}; allowed: {', '.join(senders.NAMES)}")
         if self.count < 1 or self.first_id < 0:
             raise ValueError("count must be >= 1 and first_id >= 0")
+        if self.block is not None and self.block < 1:
+            raise ValueError(f"block must be >= 1 or null, not {self.block}")
         if self.rate_per_s is not None and self.rate_per_s <= 0:
             raise ValueError(f"rate_per_s must be > 0 or null, not {self.rate_per_s}")
         if self.deadline_s <= 0 or self.progress_every_s <= 0:
@@ -76,7 +80,7 @@ class Production:
         self._payloads = payloads
         self._sender = sender
         self._partitions = sender.partitions()
-        self._block = pacing.block_size(self._partitions)
+        self._block = spec.block or pacing.block_size(self._partitions)
         self.samples = None if spec.raw_path is None else AckSamples()
         self.first_send_at: float | None = None
         self.last_send_at: float | None = None

@@ -86,7 +86,7 @@ class KafkaPipeline:
 
     async def _require_room(self) -> None:
         cell, config = self._cell, self._config
-        images = images_of_partitions(cell.given_images, config.partitions)
+        images = images_of_partitions(cell.given_images, kafka_specs.BLOCK, config.partitions)
         needed = rooms.payload_of_brokers(
             self._place.brokers, config.replication, images, cell.payload_bytes
         )
@@ -148,7 +148,7 @@ class KafkaPipeline:
             ),
         ]
         if config.consumes and config.client != JAVA:
-            expected = images_of_partitions(cell.given_images, config.partitions)
+            expected = images_of_partitions(cell.given_images, kafka_specs.BLOCK, config.partitions)
             readings.append(gates.consumers_act(seen.consumers, expected))
         readings += gates.settings_act(
             acks=config.acks,

@@ -73,7 +73,9 @@ class KafkaCell:
         self._place = place
         self._seen = seen
         self._client = work.fleet.on(place.producer)
-        self._expected = images_of_partitions(self._count, self._config.partitions)
+        self._expected = images_of_partitions(
+            self._count, kafka_specs.BLOCK, self._config.partitions
+        )
 
     @property
     def patience_s(self) -> float:

@@ -12,8 +12,12 @@ from streambed.runner import topics
 QUEUE_BYTES = 32 * 1024 * 1024
 PACED_QUEUE_BYTES = 64 * 1024 * 1024
 """What may wait in the producer at full speed, as Java's own producer has it (`buffer.memory`): a
-whole batch of a MiB for each of many partitions. And at a constant rate, where a broker that is gone
-for ten seconds must not hold up what others take."""
+whole batch of a MiB for each of many partitions. And at a constant rate, where a broker that is
+gone for ten seconds must not hold up what others take."""
+
+BLOCK = 128
+"""Images in a row to one partition, and not fewer where there are many partitions: librdkafka took
+a quarter more CPU time for an image when it got 8 of them at a time."""
 
 PROGRESS_EVERY_S = 0.2
 
@@ -49,6 +53,7 @@ def produce_spec(
         "producer": config.client,
         "dataset": dataset,
         "count": count,
+        "block": BLOCK,
         "rate_per_s": config.offered_rate_images_per_s,
         "config": {
             "acks": None if config.acks is None else ACKS[config.acks],

@@ -15,7 +15,7 @@ from streambed.experiment.length import images_at
 from streambed.experiment.placement import Placement
 from streambed.gates import contention, disturbance
 from streambed.gates import goodput as goodputs
-from streambed.pipelines.pacing import images_of_partitions
+from streambed.pipelines.pacing import block_size, images_of_partitions
 from streambed.pipelines.spark_conf import EVENTS
 from streambed.results.files import write_text
 from streambed.runner import clocks, completion, rates, rooms, sampling, shaping, topics, warming
@@ -118,7 +118,8 @@ class StreamingCell:
             await self._finish(collect, classify)
 
     async def _require_room(self) -> None:
-        images = images_of_partitions(self.observed.images, self._images["partitions"])
+        partitions = self._images["partitions"]
+        images = images_of_partitions(self.observed.images, block_size(partitions), partitions)
         needed = rooms.payload_of_brokers(
             self._place.brokers, self._images["replication"], images, self._cell.payload_bytes
         )
