@@ -37,6 +37,9 @@ READ_S = {
 BROKER_S, BROKER_SMALL_S = 12e-6, 20e-6
 """CPU time of a broker per image and replica; in the small batches of kafka-python's defaults."""
 
+BROKER_READ_S = 2e-6
+"""CPU time of a broker per image that it hands out."""
+
 AUTO_S = 15.0
 """What `image_count: auto` should take."""
 
@@ -80,7 +83,7 @@ def consume_rate_per_s(config: KafkaConfiguration, bed: Inventory) -> float:
     nodes = placed.consumers[:busy]
     share = {node.name: sum(other is node for other in nodes) for node in nodes}
     cores = sum(min(1.0, _cores(node) / share[node.name]) for node in nodes)
-    limits = [cores / READ_S[config.client], _cores(*placed.brokers) / BROKER_S]
+    limits = [cores / READ_S[config.client], _cores(*placed.brokers) / BROKER_READ_S]
     if placed.producer in placed.brokers:
         limits += _link_rate_per_s(config)
     if config.scenario == WHILE and config.offered_rate_images_per_s is not None:

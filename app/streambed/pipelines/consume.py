@@ -50,6 +50,8 @@ class Share:
                 "fetch.max.bytes": 52_428_800,
                 "queued.min.messages": 20_000,
                 "queued.max.messages.kbytes": 65_536,
+                # By itself the library looks again a second after its queue was full.
+                "fetch.queue.backoff.ms": 10,
                 "socket.receive.buffer.bytes": 1_048_576,
             }
         )

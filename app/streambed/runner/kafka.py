@@ -6,7 +6,6 @@ from streambed.experiment.kafka import CONSUME, JAVA
 from streambed.experiment.placement import place_kafka
 from streambed.gates import Reading, accounting, contention, disturbance, effects
 from streambed.gates import kafka as gates
-from streambed.pipelines.pacing import images_of_partitions
 from streambed.results.measures import KafkaMeasures
 from streambed.runner import kafka_figures, kafka_specs, loading, rooms, services, topics
 from streambed.runner.kafka_cell import KafkaCell, KafkaSeen
@@ -86,7 +85,7 @@ class KafkaPipeline:
 
     async def _require_room(self) -> None:
         cell, config = self._cell, self._config
-        images = images_of_partitions(cell.given_images, kafka_specs.BLOCK, config.partitions)
+        images = kafka_specs.images_of_partitions(config, cell.given_images)
         needed = rooms.payload_of_brokers(
             self._place.brokers, config.replication, images, cell.payload_bytes
         )
@@ -148,7 +147,7 @@ class KafkaPipeline:
             ),
         ]
         if config.consumes and config.client != JAVA:
-            expected = images_of_partitions(cell.given_images, kafka_specs.BLOCK, config.partitions)
+            expected = kafka_specs.images_of_partitions(config, cell.given_images)
             readings.append(gates.consumers_act(seen.consumers, expected))
         readings += gates.settings_act(
             acks=config.acks,

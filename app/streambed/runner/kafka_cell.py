@@ -18,7 +18,6 @@ from streambed.experiment.placement import KafkaPlacement
 from streambed.gates import contention, disturbance
 from streambed.inventory import Node
 from streambed.pipelines import senders
-from streambed.pipelines.pacing import images_of_partitions
 from streambed.runner import clocks, kafka_specs, sampling, services
 from streambed.runner.linked import Linked
 from streambed.runner.pipeline import Work
@@ -73,9 +72,7 @@ class KafkaCell:
         self._place = place
         self._seen = seen
         self._client = work.fleet.on(place.producer)
-        self._expected = images_of_partitions(
-            self._count, kafka_specs.BLOCK, self._config.partitions
-        )
+        self._expected = kafka_specs.images_of_partitions(self._config, self._count)
 
     @property
     def patience_s(self) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 from streambed.experiment.kafka import ACKS, JAVA, BrokerConfiguration, KafkaConfiguration
 from streambed.experiment.placement import KafkaPlacement
-from streambed.pipelines import senders
+from streambed.pipelines import pacing, senders
 from streambed.results.throughput import warm_up_images
 from streambed.runner import topics
 
@@ -15,9 +15,9 @@ PACED_QUEUE_BYTES = 64 * 1024 * 1024
 whole batch of a MiB for each of many partitions. And at a constant rate, where a broker that is
 gone for ten seconds must not hold up what others take."""
 
-BLOCK = 128
-"""Images in a row to one partition, and not fewer where there are many partitions: librdkafka took
-a quarter more CPU time for an image when it got 8 of them at a time."""
+STICKY_BLOCK = 128
+"""Images in a row to one partition for librdkafka, which by itself stays at one for a while, too:
+it took a quarter more CPU time for an image when it got 8 of them at a time."""
 
 PROGRESS_EVERY_S = 0.2
 
@@ -34,6 +34,17 @@ def topic_of(name: str, config: BrokerConfiguration, place: KafkaPlacement) -> d
         "brokers": place.addresses,
         "config": {"min.insync.replicas": max(1, config.replication - 1)},
     }
+
+
+def _block(config: KafkaConfiguration) -> int:
+    """Images in a row to one partition; kafka-python by itself takes another one for each."""
+    sticky = config.client in (senders.CONFLUENT, JAVA)
+    return STICKY_BLOCK if sticky else pacing.block_size(config.partitions)
+
+
+def images_of_partitions(config: KafkaConfiguration, count: int) -> list[int]:
+    """How many of `count` images go to each partition."""
+    return pacing.images_of_partitions(count, _block(config), config.partitions)
 
 
 def produce_spec(
@@ -53,7 +64,7 @@ def produce_spec(
         "producer": config.client,
         "dataset": dataset,
         "count": count,
-        "block": BLOCK,
+        "block": _block(config),
         "rate_per_s": config.offered_rate_images_per_s,
         "config": {
             "acks": None if config.acks is None else ACKS[config.acks],
