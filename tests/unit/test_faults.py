@@ -149,11 +149,17 @@ def said(command: str) -> str:
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False).stdout
 
 
-def test_a_python_worker_is_chosen_and_not_its_parent() -> None:
-    """Stand-ins: the parent forks a child of the same command line."""
+def test_a_python_worker_is_chosen_and_not_its_parent_or_the_driver() -> None:
+    """Stand-ins: the parent forks a child of the same command line; the driver is older than both.
+
+    It has the daemon's module among its settings, on the node of a small bed.
+    """
     code = "import os, time\nif os.fork():\n    os.wait()\nelse:\n    time.sleep(60)"
-    find = "pgrep -n -P \"$(pgrep -o -f '[s]park_daemon_of_a_test')\""
-    with subprocess.Popen(["python3", "-c", code, "spark_daemon_of_a_test"]) as parent:
+    find = faults._python_worker("[s]park_daemon_of_a_test pyspark.worker")
+    setting = "spark.python.daemon.module=spark_daemon_of_a_test"
+    driver = ["python3", "-c", "import time; time.sleep(60)", "--conf", setting, "pyspark-shell"]
+    daemon = ["python3", "-c", code, "spark_daemon_of_a_test", "pyspark.worker"]
+    with subprocess.Popen(driver) as older, subprocess.Popen(daemon) as parent:
         deadline = time.monotonic() + 30
         while not (found := said(find)):
             assert time.monotonic() < deadline
@@ -163,6 +169,7 @@ def test_a_python_worker_is_chosen_and_not_its_parent() -> None:
         done = kill(find)
         assert int(done.stdout.split()[0]) == child
         assert parent.wait(10) == 0
+        older.kill()
 
 
 def results(latency_s: Any, every_s: float = 0.1, start_s: float = 1000.0) -> FirstResults:

@@ -144,6 +144,14 @@ def _of_unit(unit: str) -> str:
     return f"systemctl show --property=MainPID --value {unit}"
 
 
+def _python_worker(daemon: str) -> str:
+    """Finds the newest child of the oldest process whose command line has `daemon`, a pattern.
+
+    Python workers are forks of the daemon and have its command line; it is the oldest of them.
+    """
+    return f"pgrep -n -P \"$(pgrep -o -f '{daemon}')\""
+
+
 async def _kill(kind: str, node: Node, find: str) -> Injected:
     pid, at = (await as_root(node, _KILL.format(find=find))).split()
     return Injected(kind, float(at), node.name, f"process {pid} on {node.name} is gone")
@@ -242,8 +250,8 @@ async def _node_freeze(there: Situation) -> Injected:
 
 _Maker = Callable[[Situation], Awaitable[Injected]]
 
-# The brackets keep a pattern from finding the shell that looks for it. Python workers are forks of
-# the daemon, which has the same command line and is the oldest of them.
+# The brackets keep a pattern from finding the shell that looks for it. The driver's JVM is older
+# than the daemon and has its module among its settings: only the daemon has the worker's behind it.
 _MAKERS: Mapping[str, _Maker] = {
     "worker_kill": _killing("worker_kill", lambda p: p.workers[-1], _of_unit("spark-worker")),
     "executor_kill": _killing(
@@ -252,7 +260,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "python_worker_kill": _killing(
         "python_worker_kill",
         lambda p: p.workers[-1],
-        "pgrep -n -P \"$(pgrep -o -f '[p]ipelines.spark_daemon')\"",
+        _python_worker("[p]ipelines.spark_daemon pyspark.worker"),
     ),
     "driver_kill": _killing(
         "driver_kill", lambda p: p.master, "pgrep -o -u streambed -f '[d]eploy.SparkSubmit'"
