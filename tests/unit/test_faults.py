@@ -122,22 +122,37 @@ def test_scripts_are_shell() -> None:
         subprocess.run(["sh", "-n", "-c", script], check=True)
 
 
+ROOM = 1_000_000
+"""Bytes that are free on the disk of the test below."""
+
+STAND_INS = {
+    # All but the last 5,000 bytes can be had, in parts: the larger ones do not fit.
+    "fallocate": '[ "$2" -le $(($(cat "$ROOM") - 5000)) ] || exit 1\n'
+    'echo $(($(cat "$ROOM") - $2)) > "$ROOM"\n: > "$3"',
+    "df": 'echo Avail; cat "$ROOM"',
+}
+
+
 def test_a_script_that_is_ended_takes_its_fault_away(tmp_path: Path) -> None:
-    """A stand-in for `fallocate` fills nothing."""
-    fake = tmp_path / "bin" / "fallocate"
-    fake.parent.mkdir()
-    fake.write_text('#!/bin/sh\n: > "$3"\n')
-    fake.chmod(0o755)
-    left, disk = tmp_path / "fault", tmp_path / "disk"
+    """Stand-ins fill nothing, and refuse a file as large as what is free, as ext4 does."""
+    (tmp_path / "bin").mkdir()
+    for name, text in STAND_INS.items():
+        fake = tmp_path / "bin" / name
+        fake.write_text(f"#!/bin/sh\n{text}\n")
+        fake.chmod(0o755)
+    left, disk, room = (tmp_path / name for name in ("fault", "disk", "room"))
     disk.mkdir()
+    room.write_text(f"{ROOM}\n")
     script = faults._FILL.format(seconds=5.0, left=left)
-    command = ["env", f"PATH={fake.parent}:/usr/bin:/bin", "sh", "-c", script, "sh", str(disk)]
+    words = ["env", f"PATH={tmp_path / 'bin'}:/usr/bin:/bin", f"ROOM={room}"]
+    command = [*words, "sh", "-c", script, "sh", str(disk)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        at, _free = process.stdout.readline(), process.stdout.readline()
+        at, free = process.stdout.readline(), process.stdout.readline()
         assert float(at) > 1e9
+        assert 5000 <= int(free) < 5000 + 2 * 4096
         assert left.exists()
-        assert [path.name for path in disk.iterdir()] == [".streambed-filled"]
+        assert len(list(disk.glob(".streambed-filled.*"))) > 1
         process.terminate()
         assert process.wait(10) == 1
     assert not left.exists()

@@ -56,21 +56,26 @@ nft list table inet streambed_fault | awk '/packets/ {{for (i = 1; i < NF; i++)
     if ($i == "packets") sum += $(i + 1)}} END {{print sum + 0}}'
 """
 
+# A file as large as what is free does not fit: its list of blocks takes room too, and the broker
+# goes on writing. What was refused, wholly or in part, is asked for again in ever smaller parts.
 _FILL = """\
 set -eu
-trap 'rm -f "$1/.streambed-filled" {left}' EXIT
+trap 'rm -f "$1"/.streambed-filled.* {left}' EXIT
 trap 'exit 1' HUP INT TERM
 : > {left}
-free=$(df --output=avail --block-size=1 "$1" | tail -n 1)
-fallocate --length "$free" "$1/.streambed-filled"
+part=$(df --output=avail --block-size=1 "$1" | tail -n 1)
 date +%s.%N
+while [ "$part" -ge 4096 ]; do
+    fallocate --length "$part" "$1/.streambed-filled.$part" 2>/dev/null || true
+    part=$((part / 2))
+done
 df --output=avail --block-size=1 "$1" | tail -n 1
 sleep {seconds:g} & wait "$!"
 """
 
 _UNDO = """\
 nft delete table inet streambed_fault 2>/dev/null || true
-rm -f {folder}/.streambed-filled {left}
+rm -f {folder}/.streambed-filled.* {left}
 """
 _BROKERS_DISK = "/var/lib/kafka"
 
