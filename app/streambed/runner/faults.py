@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from streambed import console
-from streambed.beds.provider import Provider
+from streambed.beds.provider import NodeCondition, Provider
 from streambed.beds.providers import provider_of
+from streambed.errors import StreambedError
 from streambed.experiment import fault
 from streambed.experiment.placement import Placement
 from streambed.inventory import Node
 from streambed.runner import clocks, shaping
-from streambed.runner.failure import CellFailure
+from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.remote import Fleet
 from streambed.runner.rights import as_root
 
@@ -133,7 +134,11 @@ async def inject(kind: str, there: Situation) -> Injected:
     Raises:
         CellFailure: it could not be made.
     """
-    return await _MAKERS[kind](there)
+    try:
+        return await _MAKERS[kind](there)
+    except StreambedError as error:
+        # What makes the nodes refused; whether the bed is whole, the next connection tells.
+        raise BedFailure(f"fault {kind}: {error.message}") from error
 
 
 async def undo(node: Node) -> None:
@@ -224,14 +229,14 @@ async def _node_stop(there: Situation) -> Injected:
     node, provider = there.victim, there.provider
     witness = there.fleet.on(there.placement.producer)
     at = await clocks.now(witness)
-    await asyncio.to_thread(provider.stop, node.name)
-    conditions = {each.name: each.condition for each in provider.states()}
-    await asyncio.to_thread(provider.start, node.name)
+    try:
+        await asyncio.to_thread(provider.stop, node.name)
+        condition = await _condition(provider, node)
+    finally:
+        await asyncio.to_thread(provider.start, node.name)
     await there.fleet.reconnect(node)
-    proof = f"{node.name} was {conditions[node.name]}"
-    return Injected(
-        "node_stop", at, witness.node.name, proof, acted=conditions[node.name] == "stopped"
-    )
+    proof = f"{node.name} was {condition}"
+    return Injected("node_stop", at, witness.node.name, proof, acted=condition == "stopped")
 
 
 async def _node_freeze(there: Situation) -> Injected:
@@ -242,15 +247,19 @@ async def _node_freeze(there: Situation) -> Injected:
     at = await clocks.now(witness)
     await asyncio.to_thread(provider.freeze, node.name)
     try:
-        conditions = {each.name: each.condition for each in provider.states()}
+        condition = await _condition(provider, node)
         await asyncio.sleep(fault.FROZEN_S)
     finally:
         await asyncio.to_thread(provider.thaw, node.name)
     await there.fleet.reconnect(node)
-    proof = f"{node.name} was {conditions[node.name]}"
-    return Injected(
-        "node_freeze", at, witness.node.name, proof, acted=conditions[node.name] == "paused"
-    )
+    proof = f"{node.name} was {condition}"
+    return Injected("node_freeze", at, witness.node.name, proof, acted=condition == "paused")
+
+
+async def _condition(provider: Provider, node: Node) -> NodeCondition:
+    """What its provider says of a node; asked in a thread, since the cell goes on meanwhile."""
+    states = await asyncio.to_thread(provider.states)
+    return next(state.condition for state in states if state.name == node.name)
 
 
 _Maker = Callable[[Situation], Awaitable[Injected]]
