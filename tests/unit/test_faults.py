@@ -77,6 +77,7 @@ def test_the_spare_node_is_nobody_that_a_cell_needs() -> None:
         (("fault=link_cut",), "closed mode"),
         (("fault=node_stop", "offered_rate=100 images/s"), "node_stop needs a bed"),
         (("fault=link_slow", "offered_rate=100 images/s", "bandwidth=unshaped"), "bandwidth"),
+        (("fault=link_slow", "offered_rate=100 images/s", "bandwidth=5 Mbit/s"), "6.4 Mbit/s"),
         (("fault=link_cut", "offered_rate=100 images/s", "duration=20 s"), "duration"),
         (("fault=fire",), "link_cut"),
     ],
