@@ -77,6 +77,7 @@ def test_the_spare_node_is_nobody_that_a_cell_needs() -> None:
         (("fault=link_cut",), "closed mode"),
         (("fault=node_stop", "offered_rate=100 images/s"), "node_stop needs a bed"),
         (("fault=link_slow", "offered_rate=100 images/s", "bandwidth=unshaped"), "bandwidth"),
+        (("fault=link_slow", "offered_rate=100 images/s", "bandwidth=5 Mbit/s"), "6.4 Mbit/s"),
         (("fault=link_cut", "offered_rate=100 images/s", "duration=20 s"), "duration"),
         (("fault=fire",), "link_cut"),
     ],
@@ -122,22 +123,37 @@ def test_scripts_are_shell() -> None:
         subprocess.run(["sh", "-n", "-c", script], check=True)
 
 
+ROOM = 1_000_000
+"""Bytes that are free on the disk of the test below."""
+
+STAND_INS = {
+    # All but the last 5,000 bytes can be had, in parts: the larger ones do not fit.
+    "fallocate": '[ "$2" -le $(($(cat "$ROOM") - 5000)) ] || exit 1\n'
+    'echo $(($(cat "$ROOM") - $2)) > "$ROOM"\n: > "$3"',
+    "df": 'echo Avail; cat "$ROOM"',
+}
+
+
 def test_a_script_that_is_ended_takes_its_fault_away(tmp_path: Path) -> None:
-    """A stand-in for `fallocate` fills nothing."""
-    fake = tmp_path / "bin" / "fallocate"
-    fake.parent.mkdir()
-    fake.write_text('#!/bin/sh\n: > "$3"\n')
-    fake.chmod(0o755)
-    left, disk = tmp_path / "fault", tmp_path / "disk"
+    """Stand-ins fill nothing, and refuse a file as large as what is free, as ext4 does."""
+    (tmp_path / "bin").mkdir()
+    for name, text in STAND_INS.items():
+        fake = tmp_path / "bin" / name
+        fake.write_text(f"#!/bin/sh\n{text}\n")
+        fake.chmod(0o755)
+    left, disk, room = (tmp_path / name for name in ("fault", "disk", "room"))
     disk.mkdir()
+    room.write_text(f"{ROOM}\n")
     script = faults._FILL.format(seconds=5.0, left=left)
-    command = ["env", f"PATH={fake.parent}:/usr/bin:/bin", "sh", "-c", script, "sh", str(disk)]
+    words = ["env", f"PATH={tmp_path / 'bin'}:/usr/bin:/bin", f"ROOM={room}"]
+    command = [*words, "sh", "-c", script, "sh", str(disk)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        at, _free = process.stdout.readline(), process.stdout.readline()
+        at, free = process.stdout.readline(), process.stdout.readline()
         assert float(at) > 1e9
+        assert 5000 <= int(free) < 5000 + 2 * 4096
         assert left.exists()
-        assert [path.name for path in disk.iterdir()] == [".streambed-filled"]
+        assert len(list(disk.glob(".streambed-filled.*"))) > 1
         process.terminate()
         assert process.wait(10) == 1
     assert not left.exists()
@@ -149,11 +165,17 @@ def said(command: str) -> str:
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False).stdout
 
 
-def test_a_python_worker_is_chosen_and_not_its_parent() -> None:
-    """Stand-ins: the parent forks a child of the same command line."""
+def test_a_python_worker_is_chosen_and_not_its_parent_or_the_driver() -> None:
+    """Stand-ins: the parent forks a child of the same command line; the driver is older than both.
+
+    It has the daemon's module among its settings, on the node of a small bed.
+    """
     code = "import os, time\nif os.fork():\n    os.wait()\nelse:\n    time.sleep(60)"
-    find = "pgrep -n -P \"$(pgrep -o -f '[s]park_daemon_of_a_test')\""
-    with subprocess.Popen(["python3", "-c", code, "spark_daemon_of_a_test"]) as parent:
+    find = faults._python_worker("[s]park_daemon_of_a_test pyspark.worker")
+    setting = "spark.python.daemon.module=spark_daemon_of_a_test"
+    driver = ["python3", "-c", "import time; time.sleep(60)", "--conf", setting, "pyspark-shell"]
+    daemon = ["python3", "-c", code, "spark_daemon_of_a_test", "pyspark.worker"]
+    with subprocess.Popen(driver) as older, subprocess.Popen(daemon) as parent:
         deadline = time.monotonic() + 30
         while not (found := said(find)):
             assert time.monotonic() < deadline
@@ -163,6 +185,7 @@ def test_a_python_worker_is_chosen_and_not_its_parent() -> None:
         done = kill(find)
         assert int(done.stdout.split()[0]) == child
         assert parent.wait(10) == 0
+        older.kill()
 
 
 def results(latency_s: Any, every_s: float = 0.1, start_s: float = 1000.0) -> FirstResults:

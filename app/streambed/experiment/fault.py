@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streambed.inventory import Inventory, Node
+from streambed.link import MIN_RATE_BIT_PER_S
 
 AFTER_S = 15.0
 """From the first image to the fault: long enough to know how it was before."""
@@ -63,7 +64,10 @@ def _node(bed: Inventory, bandwidth: float | None) -> str | None:
 
 
 def _shaped(_bed: Inventory, bandwidth: float | None) -> str | None:
-    return "a `bandwidth`" if bandwidth is None else None
+    least = MIN_RATE_BIT_PER_S / SLOW_SHARE / 1e6
+    if bandwidth is not None and bandwidth >= least:
+        return None
+    return f"a `bandwidth` of {least:g} Mbit/s or more, of which {SLOW_SHARE:.0%} can be shaped"
 
 
 FAULTS: Mapping[str, Fault] = {

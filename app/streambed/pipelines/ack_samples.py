@@ -1,5 +1,6 @@
 """When the broker acknowledged some of the images, as the producer's client saw it."""
 
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +13,15 @@ the first of each block, which waits longest for its batch, must not be the only
 
 @dataclass
 class AckSamples:
-    """One entry per acknowledged image of the sample; times are unix seconds."""
+    """One entry per acknowledged image of the sample; times are unix seconds.
+
+    Plain numbers, 16 bytes an entry: as Python's objects those of half an hour would look like a
+    leak of the producer's, 11 MiB an hour at 3,000 images/s.
+    """
 
     every: int = EVERY
-    image_id: list[int] = field(default_factory=list)
-    acked_at: list[float] = field(default_factory=list)
+    image_id: "array[int]" = field(default_factory=lambda: array("Q"))
+    acked_at: "array[float]" = field(default_factory=lambda: array("d"))
 
     def of(self, image_id: int) -> OnAck | None:
         """What the sender is to call for this image; None when it is not in the sample."""

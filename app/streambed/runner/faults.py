@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from streambed import console
-from streambed.beds.provider import Provider
+from streambed.beds.provider import NodeCondition, Provider
 from streambed.beds.providers import provider_of
+from streambed.errors import StreambedError
 from streambed.experiment import fault
 from streambed.experiment.placement import Placement
 from streambed.inventory import Node
 from streambed.runner import clocks, shaping
-from streambed.runner.failure import CellFailure
+from streambed.runner.failure import BedFailure, CellFailure
 from streambed.runner.remote import Fleet
 from streambed.runner.rights import as_root
 
@@ -56,21 +57,26 @@ nft list table inet streambed_fault | awk '/packets/ {{for (i = 1; i < NF; i++)
     if ($i == "packets") sum += $(i + 1)}} END {{print sum + 0}}'
 """
 
+# A file as large as what is free does not fit: its list of blocks takes room too, and the broker
+# goes on writing. What was refused, wholly or in part, is asked for again in ever smaller parts.
 _FILL = """\
 set -eu
-trap 'rm -f "$1/.streambed-filled" {left}' EXIT
+trap 'rm -f "$1"/.streambed-filled.* {left}' EXIT
 trap 'exit 1' HUP INT TERM
 : > {left}
-free=$(df --output=avail --block-size=1 "$1" | tail -n 1)
-fallocate --length "$free" "$1/.streambed-filled"
+part=$(df --output=avail --block-size=1 "$1" | tail -n 1)
 date +%s.%N
+while [ "$part" -ge 4096 ]; do
+    fallocate --length "$part" "$1/.streambed-filled.$part" 2>/dev/null || true
+    part=$((part / 2))
+done
 df --output=avail --block-size=1 "$1" | tail -n 1
 sleep {seconds:g} & wait "$!"
 """
 
 _UNDO = """\
 nft delete table inet streambed_fault 2>/dev/null || true
-rm -f {folder}/.streambed-filled {left}
+rm -f {folder}/.streambed-filled.* {left}
 """
 _BROKERS_DISK = "/var/lib/kafka"
 
@@ -128,7 +134,11 @@ async def inject(kind: str, there: Situation) -> Injected:
     Raises:
         CellFailure: it could not be made.
     """
-    return await _MAKERS[kind](there)
+    try:
+        return await _MAKERS[kind](there)
+    except StreambedError as error:
+        # What makes the nodes refused; whether the bed is whole, the next connection tells.
+        raise BedFailure(f"fault {kind}: {error.message}") from error
 
 
 async def undo(node: Node) -> None:
@@ -142,6 +152,14 @@ async def undo(node: Node) -> None:
 
 def _of_unit(unit: str) -> str:
     return f"systemctl show --property=MainPID --value {unit}"
+
+
+def _python_worker(daemon: str) -> str:
+    """Finds the newest child of the oldest process whose command line has `daemon`, a pattern.
+
+    Python workers are forks of the daemon and have its command line; it is the oldest of them.
+    """
+    return f"pgrep -n -P \"$(pgrep -o -f '{daemon}')\""
 
 
 async def _kill(kind: str, node: Node, find: str) -> Injected:
@@ -211,14 +229,14 @@ async def _node_stop(there: Situation) -> Injected:
     node, provider = there.victim, there.provider
     witness = there.fleet.on(there.placement.producer)
     at = await clocks.now(witness)
-    await asyncio.to_thread(provider.stop, node.name)
-    conditions = {each.name: each.condition for each in provider.states()}
-    await asyncio.to_thread(provider.start, node.name)
+    try:
+        await asyncio.to_thread(provider.stop, node.name)
+        condition = await _condition(provider, node)
+    finally:
+        await asyncio.to_thread(provider.start, node.name)
     await there.fleet.reconnect(node)
-    proof = f"{node.name} was {conditions[node.name]}"
-    return Injected(
-        "node_stop", at, witness.node.name, proof, acted=conditions[node.name] == "stopped"
-    )
+    proof = f"{node.name} was {condition}"
+    return Injected("node_stop", at, witness.node.name, proof, acted=condition == "stopped")
 
 
 async def _node_freeze(there: Situation) -> Injected:
@@ -229,21 +247,25 @@ async def _node_freeze(there: Situation) -> Injected:
     at = await clocks.now(witness)
     await asyncio.to_thread(provider.freeze, node.name)
     try:
-        conditions = {each.name: each.condition for each in provider.states()}
+        condition = await _condition(provider, node)
         await asyncio.sleep(fault.FROZEN_S)
     finally:
         await asyncio.to_thread(provider.thaw, node.name)
     await there.fleet.reconnect(node)
-    proof = f"{node.name} was {conditions[node.name]}"
-    return Injected(
-        "node_freeze", at, witness.node.name, proof, acted=conditions[node.name] == "paused"
-    )
+    proof = f"{node.name} was {condition}"
+    return Injected("node_freeze", at, witness.node.name, proof, acted=condition == "paused")
+
+
+async def _condition(provider: Provider, node: Node) -> NodeCondition:
+    """What its provider says of a node; asked in a thread, since the cell goes on meanwhile."""
+    states = await asyncio.to_thread(provider.states)
+    return next(state.condition for state in states if state.name == node.name)
 
 
 _Maker = Callable[[Situation], Awaitable[Injected]]
 
-# The brackets keep a pattern from finding the shell that looks for it. Python workers are forks of
-# the daemon, which has the same command line and is the oldest of them.
+# The brackets keep a pattern from finding the shell that looks for it. The driver's JVM is older
+# than the daemon and has its module among its settings: only the daemon has the worker's behind it.
 _MAKERS: Mapping[str, _Maker] = {
     "worker_kill": _killing("worker_kill", lambda p: p.workers[-1], _of_unit("spark-worker")),
     "executor_kill": _killing(
@@ -252,7 +274,7 @@ _MAKERS: Mapping[str, _Maker] = {
     "python_worker_kill": _killing(
         "python_worker_kill",
         lambda p: p.workers[-1],
-        "pgrep -n -P \"$(pgrep -o -f '[p]ipelines.spark_daemon')\"",
+        _python_worker("[p]ipelines.spark_daemon pyspark.worker"),
     ),
     "driver_kill": _killing(
         "driver_kill", lambda p: p.master, "pgrep -o -u streambed -f '[d]eploy.SparkSubmit'"

@@ -9,6 +9,10 @@ from streambed.runner.program import Program
 from streambed.runner.remote import Session
 
 PREFIX = "streambed-"
+IMAGE_TOPIC_CONFIG = {"segment.bytes": 2_000_000_000}
+"""A broker holds a file open for each segment: the 16 of 256 MiB that half an hour fills would look
+like a leak of files. No more than a number of 31 bits can tell, and no shorter cell fills one."""
+
 RESULT_TOPIC_CONFIG = {"message.timestamp.type": "LogAppendTime"}
 """The append time of a result is the broker's own clock, not the sink's."""
 
@@ -22,6 +26,7 @@ def image_topic(name: str, partitions: int, placement: Placement) -> dict[str, A
         "name": f"{PREFIX}images-{name}",
         "partitions": partitions,
         "replication": _replicas(placement),
+        "config": IMAGE_TOPIC_CONFIG,
     }
 
 
