@@ -244,7 +244,7 @@ def _bar_chart(known: dict[str, Estimate], axis: str) -> Any:
         }
         for name, found in known.items()
     ]
-    y = alt.Y("cell:N", sort=list(known), title=None, axis=alt.Axis(labelLimit=330, ticks=False))
+    y = alt.Y("cell:N", sort=list(known), title=None, axis=alt.Axis(labelLimit=480, ticks=False))
     # Beyond the longest bar there must be room for its number.
     most = 1.2 * max(found.high or found.median for found in known.values())
     x = alt.X("rate:Q", title=axis, scale=alt.Scale(domain=[0, most]))
