@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from tests.system import foreign
 from tests.system.foreign import OTHERS_PORT, Lab
-from tests.system.tools import changes, rows, streambed, verdict
+from tests.system.tools import changes, rows, streambed, until, verdict
 
 from streambed import bundle, inventory, paths
 from streambed.runner import clocks
@@ -233,10 +234,15 @@ def test_a_jump_host_leads_to_a_machine(converged: Lab, tmp_path: Path) -> None:
     said = streambed("ssh", "-i", str(tmp_path), "cloud", "hostname")
     assert said.stdout.strip() == "cloud"
 
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+
     async def as_run_user() -> str:
         bed = inventory.load(tmp_path)
         async with connect(bed) as fleet:
-            return (await fleet.on(bed.node("cloud")).run(["hostname"])).stdout.strip()
+            said = (await fleet.on(bed.node("cloud")).run(["hostname"])).stdout.strip()
+        # The jump's ssh ends with the connection, and the loop must be there to see it end.
+        await asyncio.to_thread(until, lambda: not children.read_text(), "the jump's end", 10)
+        return said
 
     assert asyncio.run(as_run_user()) == "cloud"
     assert changes(replace(converged, path=str(tmp_path)).play("site")) == []

@@ -213,7 +213,7 @@ def _tools(data: ReportData, rows: Sequence[Flat]) -> Iterable[tuple[str, str]]:
             if found is not None:
                 yield (
                     f"the tool by our arithmetic ({_cell(data, java[0])})",
-                    f"{times(found)} its own summary",
+                    f"{times(found)} its own summary, which counts from the hand-over",
                 )
 
 
