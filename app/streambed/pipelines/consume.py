@@ -38,23 +38,7 @@ class Share:
     def __init__(self, bootstrap: str, topic: str, index: int, processes: int) -> None:
         from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
-        self._consumer = Consumer(
-            {
-                **kafka_client.settings(bootstrap, kafka_access.CLASSIFIER),
-                # Partitions are assigned by hand; the client wants the name of a group.
-                "group.id": "streambed-consume",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                # Few, large requests, always one ahead of what is being worked on.
-                "max.partition.fetch.bytes": 8_388_608,
-                "fetch.max.bytes": 52_428_800,
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 65_536,
-                # By itself the library looks again a second after its queue was full.
-                "fetch.queue.backoff.ms": 10,
-                "socket.receive.buffer.bytes": 1_048_576,
-            }
-        )
+        self._consumer = Consumer(kafka_client.bulk_settings(bootstrap, "streambed-consume"))
         count = kafka_client.partitions_of(self._consumer, bootstrap, topic)
         partitions = range(index, count, processes)
         try:

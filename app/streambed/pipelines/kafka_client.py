@@ -18,6 +18,27 @@ def settings(bootstrap: str, user: str) -> dict[str, Any]:
     }
 
 
+def bulk_settings(bootstrap: str, group: str) -> dict[str, Any]:
+    """Of a consumer that reads what is stored, fast: assigned by hand, from the beginning.
+
+    Few, large requests, always one ahead of what is being worked on. The client wants the name of
+    a group, which takes no part.
+    """
+    return {
+        **settings(bootstrap, kafka_access.CLASSIFIER),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "max.partition.fetch.bytes": 8_388_608,
+        "fetch.max.bytes": 52_428_800,
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 65_536,
+        # By itself the library looks again a second after its queue was full.
+        "fetch.queue.backoff.ms": 10,
+        "socket.receive.buffer.bytes": 1_048_576,
+    }
+
+
 def client() -> str:
     """Name and version of the library: `confluent-kafka 2.16.1 (librdkafka 2.16.1)`."""
     from confluent_kafka import libversion, version

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from streambed.pipelines import kafka_access, kafka_client
+from streambed.pipelines import kafka_client
 from streambed.pipelines.errors import ServiceError
 from streambed.pipelines.readers import Fetched
 
@@ -18,22 +18,7 @@ class ConfluentReader:
 
         self._topic = topic
         self._timestamps = timestamps
-        self._consumer = Consumer(
-            {
-                **kafka_client.settings(bootstrap, kafka_access.CLASSIFIER),
-                # Partitions are assigned by hand; the client wants the name of a group.
-                "group.id": "streambed-read",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "max.partition.fetch.bytes": 8_388_608,
-                "fetch.max.bytes": 52_428_800,
-                "queued.min.messages": 20_000,
-                "queued.max.messages.kbytes": 65_536,
-                # By itself the library looks again a second after its queue was full.
-                "fetch.queue.backoff.ms": 10,
-                "socket.receive.buffer.bytes": 1_048_576,
-            }
-        )
+        self._consumer = Consumer(kafka_client.bulk_settings(bootstrap, "streambed-read"))
         self._partitions = kafka_client.partitions_of(self._consumer, bootstrap, topic)
         self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
 
