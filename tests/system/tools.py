@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 import yaml
 
 from streambed import inventory, paths
-from streambed.beds import disks
+from streambed.beds import disks, podman
 
 T = TypeVar("T")
 
 LAUNCHER = str(paths.ROOT / "streambed")
 PROGRAMS = Path(__file__).parent / "nodes"
 """What runs on nodes, sent there as text."""
-PODMAN = ["podman"] if os.geteuid() == 0 else ["sudo", "-n", "podman"]
+PODMAN = podman.prefix()
+"""With our settings: with those of the host podman may take the other network backend, which
+lists none of a bed's networks and, when it stops a node, never gives its address back."""
 RUN_TIMEOUT_S = 900
 
 
