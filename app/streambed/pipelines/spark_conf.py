@@ -61,7 +61,12 @@ LEAN_ONLY = {
     # Each of these is work per micro-batch that a map-only query has no use for.
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
+    # What the driver remembers of each of them for an interface that is off: 1,000 by itself, so
+    # that it grows for the first 17 minutes of a query with a trigger a second.
     "spark.sql.ui.retainedExecutions": "1",
+    "spark.ui.retainedJobs": "10",
+    "spark.ui.retainedStages": "10",
+    "spark.ui.retainedTasks": "100",
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "1000",
     # No checksum files: without Hadoop's native library each file costs a process (chmod).
