@@ -101,7 +101,9 @@ def dl4j(options: argparse.Namespace) -> None:
         values = array(jvm.double, *rows.shape)
         for (row, column), value in np.ndenumerate(rows):
             values[row][column] = float(value)
-        return jvm.org.nd4j.linalg.factory.Nd4j.create(values)
+        # The type of a network's weights.
+        single = jvm.org.nd4j.linalg.api.buffer.DataType.FLOAT
+        return jvm.org.nd4j.linalg.factory.Nd4j.create(values).castTo(single)
 
     places, kinds = points()
     batches = jvm.java.util.ArrayList()
