@@ -7,7 +7,6 @@ cases one after the other and says of each whether it went as expected. README.m
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import secrets
 import shutil
@@ -16,23 +15,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+# A trial writes nothing but to DIR.
+sys.dont_write_bytecode = True
+
+import trials  # noqa: E402
+from trials import BARE, TrialError, ask, end, start  # noqa: E402
+
 ADDRESS = "127.0.0.1"
-INSTALL_DEADLINE_S = 1800.0
 START_DEADLINE_S = 90.0
-CASE_DEADLINE_S = 300.0
-# The caller's environment, without what would lead Python, Spark, Java or BigDL elsewhere.
-ELSEWHERE = ("PYTHON", "PYSPARK_", "SPARK_", "BIGDL_", "HADOOP_", "JAVA_", "_JAVA_", "JDK_")
-BARE = {key: value for key, value in os.environ.items() if not key.startswith(ELSEWHERE)}
 NOT_FOUND = r"(ClassNotFoundException|NoClassDefFoundError): \S*bigdl"
-
-
-class TrialError(Exception):
-    """The trial cannot go on; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +43,11 @@ class Case:
     says: str
     options: tuple[str, ...] = ()
 
-    def as_expected(self, status: int | None, output: str) -> bool:
-        """Whether it ended as it should (`status` is None where it was too slow) and said why."""
-        ended = status is not None and (status == 0) == self.succeeds
-        spread = f"executors: {self.executors}\n" in output
-        return ended and spread and re.search(self.says, output) is not None
-
-    def excerpt(self, output: str) -> list[str]:
-        """The first decisive lines, each once: those of cases.py, and what was expected."""
-        decisive = f"^(executors|engine|tasks|trained): |{self.says}"
-        lines = (line.strip()[:400] for line in output.splitlines() if re.search(decisive, line))
-        return list(dict.fromkeys(lines))[:8]
+    def as_expected(self, ending: trials.Ending) -> bool:
+        """Whether it ended as it should, on the executors that it should have, and said why."""
+        ended = ending.status is not None and (ending.status == 0) == self.succeeds
+        spread = f"executors: {self.executors}\n" in ending.output
+        return ended and spread and ending.says(self.says)
 
 
 CASES = (
@@ -66,47 +57,6 @@ CASES = (
     Case("cores-untold", 2, 4, False, "Can't find executor core number", ("--cores-untold",)),
     Case("jars-untold", 2, 4, False, f"SerializedLambda|{NOT_FOUND}", ("--jars-untold",)),
 )
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process that was started as the first of its own group, and that group."""
-    for how, patience_s in ((signal.SIGTERM, 20.0), (signal.SIGKILL, 10.0)):
-        if process.poll() is None:
-            os.killpg(process.pid, how)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(patience_s)
-
-
-def start(command: list[str], log: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=env,
-            cwd=log.parent,
-            start_new_session=True,
-        )
-
-
-def call(command: list[str], log: Path, env: dict[str, str], deadline_s: float) -> int | None:
-    """Runs a command, all it says in `log`; its exit status, None where it was too slow."""
-    process = start(command, log, env)
-    try:
-        return process.wait(deadline_s)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        end(process)
-
-
-def ask(*command: str) -> list[str]:
-    """The lines that a short command prints; none where it fails."""
-    with suppress(OSError, subprocess.SubprocessError):
-        said = subprocess.check_output(command, stderr=subprocess.DEVNULL, env=BARE, timeout=60)
-        return said.decode().splitlines()
-    return []
 
 
 def find_python(given: str | None) -> str:
@@ -131,10 +81,7 @@ def install(given: str | None, into: Path) -> str:
     venv = [find_python(given), "-m", "venv", str(into / "venv")]
     pip = [str(python), "-m", "pip", "install", "--no-input", "-r", str(wanted)]
     for name, command in (("venv", venv), ("pip", pip)):
-        log = into / f"install-{name}.txt"
-        print(*command, flush=True)
-        if call(command, log, BARE, INSTALL_DEADLINE_S) != 0:
-            raise TrialError(f"that failed, or took over {INSTALL_DEADLINE_S:.0f} s: see {log}")
+        trials.install(command, into / f"install-{name}.txt")
     mark.write_text(wanted.read_text())
     return str(python)
 
@@ -207,19 +154,15 @@ def run(case: Case, python: str, master: str, into: Path, env: dict[str, str]) -
     log = into / "outputs" / f"{case.name}.txt"
     command = [python, str(HERE / "cases.py"), case.name, "--master", master, *case.options]
     command += ["--executors", str(case.executors), "--batch", str(case.batch)]
-    before = time.monotonic()
-    status = call(command, log, env, CASE_DEADLINE_S)
-    took_s = time.monotonic() - before
-    output = log.read_text(errors="replace")
-    good = case.as_expected(status, output)
+    ending = trials.run(command, log, env)
+    good = case.as_expected(ending)
     rows = (
         f"{case.name}: {'as expected' if good else f'OTHERWISE, see {log}'}",
         f"expected: {'trains' if case.succeeds else 'fails'}, and says {case.says!r}",
-        f"ended: {'too slow' if status is None else f'exit status {status}'}, {took_s:.0f} s",
-        *case.excerpt(output),
+        f"ended: {ending}",
+        *ending.lines(f"^(executors|engine|tasks|trained): |{case.says}"),
     )
-    print(*rows, sep="\n  ", flush=True)
-    (into / "excerpts" / log.name).write_text("\n".join(rows).replace(str(into), "DIR") + "\n")
+    trials.report(into, case.name, rows)
     return good
 
 
