@@ -8,6 +8,7 @@ import pytest
 from tests.trainings import CONFIG, NODES, STEPS, done
 
 from streambed.errors import StreambedError
+from streambed.experiment.schema import Gates
 from streambed.gates import training as gates
 from streambed.gates.reading import failed_reasons
 from streambed.results import epochs, speed_up
@@ -61,10 +62,12 @@ def test_the_engine_names_itself() -> None:
 def test_what_was_learnt_is_what_the_weights_say() -> None:
     assert gates.learnt_as_told(0.9881, 0.9880).ok
     assert not gates.learnt_as_told(0.99, 0.98).ok
-    assert failed_reasons(gates.learnt(CONFIG, 0.98, 0.985))
-    assert not failed_reasons(gates.learnt(CONFIG, 0.986, 0.985))
-    assert gates.learnt(replace(CONFIG, iterations=9), 0.1, 0.985) == []
-    assert gates.learnt(replace(CONFIG, engine="spark-mlp"), 0.1, 0.985) == []
+    limits = Gates.model_validate({"min_accuracy": "98.5 %", "min_accuracy_epochs": CONFIG.epochs})
+    assert failed_reasons(gates.learnt(CONFIG, 0.98, limits))
+    assert not failed_reasons(gates.learnt(CONFIG, 0.986, limits))
+    assert gates.learnt(replace(CONFIG, iterations=9), 0.1, limits) == []
+    assert gates.learnt(replace(CONFIG, engine="spark-mlp"), 0.1, limits) == []
+    assert gates.learnt(replace(CONFIG, epochs=CONFIG.epochs - 1), 0.1, limits) == []
 
 
 def test_every_image_is_in_a_shard() -> None:

@@ -72,6 +72,9 @@ class Gates(Section):
     min_accuracy: Annotated[float | None, _by(OrWord("none", Fraction()))] = setting(
         OrWord("none", Fraction()), None, "share of right labels below which a cell fails"
     )
+    min_accuracy_epochs: Annotated[int, _by(Count())] = setting(
+        Count(), 1, "epochs from which on a training is held to `min_accuracy`"
+    )
     contended_above: Annotated[float, _by(Fraction())] = setting(
         Fraction(),
         0.10,

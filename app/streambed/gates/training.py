@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from streambed.experiment.schema import Gates
 from streambed.experiment.training import TrainingConfiguration
 from streambed.gates.reading import Reading
 from streambed.pipelines.training.names import RANKED, SHIFT
@@ -142,9 +143,11 @@ def learnt_as_told(told: float, top1: float) -> Reading:
     )
 
 
-def learnt(config: TrainingConfiguration, top1: float, at_least: float | None) -> list[Reading]:
-    """`gates.min_accuracy`, of what trained LeNet-5 for all of its epochs."""
-    if at_least is None or config.engine not in RANKED or config.partial:
+def learnt(config: TrainingConfiguration, top1: float, limits: Gates) -> list[Reading]:
+    """`gates.min_accuracy`, of what trained LeNet-5 for `min_accuracy_epochs` whole epochs."""
+    at_least = limits.min_accuracy
+    short = config.partial or config.epochs < limits.min_accuracy_epochs
+    if at_least is None or config.engine not in RANKED or short:
         return []
     expected = f"at least {at_least:g}"
     return [Reading("accuracy", ok=top1 >= at_least, measured=round(top1, 4), expected=expected)]

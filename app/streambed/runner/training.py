@@ -207,7 +207,7 @@ class TrainingPipeline:
                 gates.ranks_act(config, done, self._nodes),
                 gates.learnt_as_told(done["top1"], judged["top1"]),
             ]
-        self._readings += gates.learnt(config, judged["top1"], cell.gates.min_accuracy)
+        self._readings += gates.learnt(config, judged["top1"], cell.gates)
         assert self._measures.cold_start_s is not None
         found = figures.measures(done, judged, self._measures.cold_start_s)
         self._measures = replace(
