@@ -187,3 +187,4 @@ def test_of_a_java_error_with_a_python_one_inside_its_last_line_is_kept() -> Non
     assert told.endswith("ServiceError: mpiexec.hydra ended with status 1")
     assert "dump_stream" not in told
     assert "worker.py" not in told
+    assert "Traceback" not in told

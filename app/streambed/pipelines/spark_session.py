@@ -118,15 +118,16 @@ def calling(call: Callable[[], Any], what: str) -> Any:
 def reason(text: str) -> str:
     """The lines of a Java error, or of a Python one inside it, that say something.
 
-    Of a Python traceback that is its last line: neither its frames nor the code in them.
+    Of a Python traceback that is its last line: neither its head, nor frames and their code.
     """
     lines = text.partition("Driver stacktrace")[0].splitlines()
-    noise = ("at ", "JVM stack", "File ", "^", "~", "Traceback", "...")
+    noise = ("at ", "JVM stack", "File ", "^", "~", "...")
+    head = "Traceback (most recent call last):"
     telling, in_frame = [], False
     for line in lines:
         said = line.strip()
         code = in_frame and line[:1].isspace()
         in_frame = said.startswith("File ")
-        if said and not code and not said.startswith(noise):
+        if said and not code and not said.startswith(noise) and not said.endswith(head):
             telling.append(said)
     return " | ".join(telling[:12])[:1500]
