@@ -239,8 +239,10 @@ _TOLD = (
     ("consume_rate_per_s", "images/s consumed"),
     ("latency_worst_p99_s", "s p99 of the slowest camera"),
     ("micro_batch_mean_s", "s a micro-batch"),
+    ("recovery_s", "s to recover"),
 )
 """Figures that the display tells of a row."""
+_AFTER_A_FAULT = (("lost", "lost"), ("duplicates", "twice"))
 
 
 def _in_words(row: Row) -> str:
@@ -252,6 +254,12 @@ def _in_words(row: Row) -> str:
         value = fields.get(name)
         if isinstance(value, int | float):
             words.append(f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3f} {unit}")
+    if fields.get("recovery_s") is not None:
+        words += [
+            f"{fields[name]:,} {said}"
+            for name, said in _AFTER_A_FAULT
+            if fields.get(name) is not None
+        ]
     utilisation = fields.get("link_utilisation")
     if utilisation is not None:
         words.append(f"{utilisation:.1%} of the goodput")
