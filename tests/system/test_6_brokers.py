@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.system import survived as cells
 from tests.system.tools import Bed, changes, free_prefix, leftovers, rows, streambed
 
 from streambed import inventory, paths
@@ -332,3 +333,22 @@ def test_all_brokers_are_whole_again(grown: Bed, survived: dict[str, Any]) -> No
     for node in grown.inventory.group("kafka_brokers"):
         said = grown.root(node.name, "/usr/local/lib/streambed/kafka-ready --cluster --timeout 30")
         assert "voters: 1, 2, 3; every partition has all of its replicas" in said
+
+
+SPARED = ("broker_of_three_kill", "node_stop", "node_freeze")
+
+
+@pytest.fixture(scope="module")
+def spared(grown: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, cells.Survived]:
+    """A stream through three brokers while the third one, or its whole node, is away."""
+    results = tmp_path_factory.mktemp("spared")
+    experiment = grown.patient("small", contended_above="90 %")
+    return cells.run(experiment, grown.path, SPARED, 80, results)
+
+
+@pytest.mark.parametrize("fault", SPARED)
+def test_a_stream_survives_the_loss_of_one_broker_of_three(
+    spared: dict[str, cells.Survived], fault: str
+) -> None:
+    cells.everything_came_back(spared[fault])
+    cells.nothing_was_lost(spared[fault])

@@ -1,83 +1,44 @@
 """Faults that are survived: nothing is lost, everything comes back, and the row tells how long.
 
-Four kinds on the bed that is up; `./streambed run faults --subset evening` has all twelve, and an
-executor dies in test_3_sabotage.py.
+Four kinds on the bed that is up, and four more of `--all`. An executor dies in test_3_sabotage.py;
+a broker of three, and whole nodes, in test_6_brokers.py.
 """
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from tests.system.tools import Bed, rows, streambed
+from tests.system import survived as cells
+from tests.system.survived import Survived
+from tests.system.tools import Bed
 
-OPTIONS = (
-    *("--set", "offered_rate=1500 images/s", "--set", "bandwidth=50 Mbit/s"),
-    *("--set", "trigger=1 s", "--duration", "50 s"),
-)
+KINDS = ("driver_kill", "only_broker_kill", "producer_kill", "link_cut")
+MORE_KINDS = ("worker_kill", "python_worker_kill", "link_slow", "disk_full")
 
-_GONE = r"process \d+ on {} is gone"
-KINDS = {
-    "driver_kill": _GONE.format("cloud"),
-    "only_broker_kill": _GONE.format("cloud"),
-    "producer_kill": _GONE.format("client"),
-    "link_cut": r"[1-9]\d* packets between client and the cluster were dropped",
-}
-"""Kind → what proves that it acted."""
-
-CUT_S = 10.0
-IMAGES = 1500 * 50
-
-
-@dataclass(frozen=True)
-class Survived:
-    """A cell with a fault: its row, and the ids of its results as they were read."""
-
-    row: Mapping[str, Any]
-    ids: Any
+CUT_S = SLOW_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def survived(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Survived]:
-    """One run, a cell for each kind."""
     results: Path = tmp_path_factory.mktemp("faults")
-    where = ("-i", bed.path, "--results", str(results))
-    streambed("run", bed.small, *where, *OPTIONS, "--set", f"fault={','.join(KINDS)}")
-    found = {}
-    for row in rows(results, "small"):
-        attempt = f"{row['cell']}-{row['repeat']}-{row['attempt']}"
-        ids = np.empty(0, np.uint64)  # of a cell that broke off
-        for raw in results.rglob(f"raw/{attempt}/results.npz"):
-            with np.load(raw) as arrays:
-                ids = arrays["image_id"]
-        found[row["fault"]] = Survived(row, ids[ids < IMAGES])
-    return found
+    return cells.run(bed.small, bed.path, KINDS, 50, results)
+
+
+@pytest.fixture(scope="module")
+def more(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Survived]:
+    results: Path = tmp_path_factory.mktemp("more-faults")
+    return cells.run(bed.small, bed.path, MORE_KINDS, 70, results)
 
 
 @pytest.mark.parametrize("fault", KINDS)
 def test_a_fault_acts_and_everything_comes_back(survived: dict[str, Survived], fault: str) -> None:
-    row = survived[fault].row
-    assert row["status"] == "ok", row["reason"]
-    gates = row["gates"]
-    assert re.fullmatch(KINDS[fault], gates["fault_acts"]["measured"])
-    assert "active" in gates["services_back"]["measured"]
-    assert gates["executors_back"]["measured"] == 1
-    assert "disturbed" not in row["flags"]
+    cells.everything_came_back(survived[fault])
 
 
 @pytest.mark.parametrize("fault", KINDS)
 def test_nothing_is_lost_and_what_comes_twice_is_told_by_its_id(
     survived: dict[str, Survived], fault: str
 ) -> None:
-    """By the raw results, whatever the row says."""
-    row, ids = survived[fault].row, survived[fault].ids
-    once = np.unique(ids).size
-    assert (row["lost"], row["mismatches"]) == (0, 0)
-    assert once == row["images_sent"] == IMAGES
-    assert len(ids) - once == row["duplicates"]
+    cells.nothing_was_lost(survived[fault])
 
 
 def test_each_fault_costs_what_it_must(survived: dict[str, Survived]) -> None:
@@ -89,3 +50,15 @@ def test_each_fault_costs_what_it_must(survived: dict[str, Survived]) -> None:
     assert told["producer_kill"]["duplicates"] > 0
     # Its connections outlive the cut, so that nothing is sent again.
     assert told["link_cut"]["duplicates"] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", MORE_KINDS)
+def test_another_fault_is_survived_as_well(more: dict[str, Survived], fault: str) -> None:
+    cells.everything_came_back(more[fault])
+    cells.nothing_was_lost(more[fault])
+
+
+@pytest.mark.long
+def test_a_link_that_crawls_is_felt_as_long_as_it_does(more: dict[str, Survived]) -> None:
+    assert more["link_slow"].row["recovery_s"] >= SLOW_S
