@@ -129,7 +129,10 @@ def test_the_manifest_says_what_ran_and_holds_no_secret(
     assert set(exposures) >= {"kafka", "spark-master", "spark-worker", "streambed-firewall"}
     assert max(exposures.values()) <= 3
     assert facts["versions"][bed.name]["cloud"]["packages"]["chainer"] == "7.8.1"
-    assert facts["effective"]["spark, lean settings"]["spark.sql.adaptive.enabled"] == "false"
+    assert (
+        facts["effective"][f"spark on {bed.name}, lean settings"]["spark.sql.adaptive.enabled"]
+        == "false"
+    )
     key = Path(bed.inventory.node("client").key_file or "").read_text()
     assert key.splitlines()[1] not in path.read_text()
 

@@ -13,12 +13,14 @@ import pytest
 from streambed import paths
 from streambed.errors import StreambedError
 from streambed.experiment import Execution, Overrides, load
+from streambed.experiment.factors import StreamingConfiguration
 from streambed.results import run as runs
 from streambed.results import show, writer
 from streambed.results.manifest import Facts
 from streambed.results.measures import StreamingMeasures, measures_of
 from streambed.results.row import Flag, Row, Status, plain
 from streambed.results.writer import Attempt, RunWriter
+from streambed.runner import provenance
 
 
 def row_of(attempt: Attempt, status: Status = "ok", rate: float | None = 1500.0) -> Row:
@@ -141,6 +143,17 @@ def test_facts_fill_in_but_do_not_change_once_there_are_rows(tmp_path: Path) -> 
         facts = runs.open_run(store.directory).manifest.facts
     assert facts.versions == {"kafka": "4.3.1", "spark": "4.0.0"}
     assert facts.project == {"commit": "b"}
+
+
+def test_each_bed_of_a_run_has_its_own_settings_of_spark(tmp_path: Path) -> None:
+    config = StreamingConfiguration()
+    with writer.create(load("small"), tmp_path) as store:
+        store.record_facts(provenance.of_spark("duo", config, {"spark.master": "spark://a:7077"}))
+        execute(store, store.executions[0])
+        store.record_facts(provenance.of_spark("ha", config, {"spark.master": "spark://b:7077"}))
+        with pytest.raises(StreambedError, match=r"'spark://a:7077' then, 'spark://c:7077' now"):
+            moved = {"spark.master": "spark://c:7077"}
+            store.record_facts(provenance.of_spark("duo", config, moved))
 
 
 def test_two_runners_do_not_share_a_run(tmp_path: Path) -> None:

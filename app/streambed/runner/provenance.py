@@ -147,20 +147,21 @@ def of_model(config: StreamingConfiguration, model: DeployedModel) -> Facts:
     return Facts(effective={f"model {name}": entry})
 
 
-def of_spark(config: StreamingConfiguration, effective: Mapping[str, Any]) -> Facts:
-    """Spark's settings in effect, without what differs from one application to the next."""
+def of_spark(bed: str, config: StreamingConfiguration, effective: Mapping[str, Any]) -> Facts:
+    """Spark's settings in effect on a bed, without what differs between its applications."""
     kept = {
         key: value
         for key, value in effective.items()
         if key not in _VOLATILE and not key.startswith(_BY_FACTOR)
     }
-    return Facts(effective={f"spark, {config.spark_settings} settings": kept})
+    return Facts(effective={f"spark on {bed}, {config.spark_settings} settings": kept})
 
 
-def of_training(config: TrainingConfiguration, effective: Mapping[str, Any]) -> Facts:
+def of_training(bed: str, config: TrainingConfiguration, effective: Mapping[str, Any]) -> Facts:
     """Spark's settings in effect in the application of a training."""
     kept = {key: value for key, value in effective.items() if key not in _VOLATILE}
-    name = f"spark, training by {config.engine} on {config.workers} workers x {config.ranks}"
+    how = f"{config.engine} on {config.workers} workers x {config.ranks}"
+    name = f"spark on {bed}, training by {how}"
     return Facts(effective={name: kept})
 
 
@@ -174,12 +175,12 @@ def of_engine(engine: str, versions: Mapping[str, str]) -> Facts:
     return Facts(effective={f"training engine {engine}": dict(versions)}, checksums=checksums)
 
 
-def of_application(config: BatchConfiguration, effective: Mapping[str, Any]) -> Facts:
+def of_application(bed: str, config: BatchConfiguration, effective: Mapping[str, Any]) -> Facts:
     """Spark's settings in effect in an application of a batch, without the wait of each job."""
     kept = {key: value for key, value in effective.items() if key not in (*_VOLATILE, WAIT)}
     place = "preferred node" if config.prefer_node else "any node"
     name = (
-        f"spark, {config.workers} workers of {config.threads} threads, "
+        f"spark on {bed}, {config.workers} workers of {config.threads} threads, "
         f"{config.locality_timer} timer, {place}"
     )
     return Facts(effective={name: kept})

@@ -40,7 +40,11 @@ class StreamingPipeline:
             if self._config.fault is not None:
                 self._observed.readings.append(await survival.until_back(work, self._place))
         self._keep()
-        work.record_facts(provenance.of_spark(self._config, self._observed.effective["spark"]))
+        work.record_facts(
+            provenance.of_spark(
+                work.fleet.inventory.name, self._config, self._observed.effective["spark"]
+            )
+        )
         if self._config.fault is not None:
             found, judged = survival.outcome(self._observed, work.directory, self._place, model.tag)
             return Outcome(replace(found, engine_s=self._observed.engine_s), judged)
