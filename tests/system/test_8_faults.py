@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.system import survived as cells
 from tests.system.survived import Survived
-from tests.system.tools import Bed
+from tests.system.tools import Bed, streambed, until
 
 KINDS = ("driver_kill", "only_broker_kill", "producer_kill", "link_cut")
 MORE_KINDS = ("worker_kill", "python_worker_kill", "link_slow", "disk_full")
@@ -62,3 +62,38 @@ def test_another_fault_is_survived_as_well(more: dict[str, Survived], fault: str
 @pytest.mark.long
 def test_a_link_that_crawls_is_felt_as_long_as_it_does(more: dict[str, Survived]) -> None:
     assert more["link_slow"].row["recovery_s"] >= SLOW_S
+
+
+METADATA = "/var/lib/kafka/data/__cluster_metadata-0/00000000000000000000.log"
+FILL = """
+part=$(df --output=avail --block-size=1 /var/lib/kafka | tail -n 1)
+while [ "$part" -ge 4096 ]; do
+    fallocate --length "$part" "/var/lib/kafka/.filled.$part" 2>/dev/null || true
+    part=$((part / 2))
+done
+"""
+
+
+def test_no_broker_starts_on_a_full_disk(bed: Bed) -> None:
+    """Kafka cannot rebuild its indexes there, and would delete the log of its topics and users."""
+
+    def journal() -> str:
+        return bed.root("cloud", f"journalctl -u kafka -o cat --no-pager --since=@{began}")
+
+    def refused() -> bool:
+        return "kafka-room: " in journal()
+
+    def back() -> bool:
+        return bed.root("cloud", "systemctl is-active kafka || true").strip() == "active"
+
+    began = bed.root("cloud", "date +%s").strip()
+    size = int(bed.root("cloud", f"stat --format=%s {METADATA}"))
+    try:
+        bed.root("cloud", f"{FILL}\nsystemctl kill --signal=KILL kafka")
+        until(refused, "a start to be refused")
+    finally:
+        bed.root("cloud", "rm --force /var/lib/kafka/.filled.*")
+    until(back, "kafka to be back")
+    assert "__cluster_metadata-0, dir=/var/lib/kafka/data] Corruption" not in journal()
+    assert int(bed.root("cloud", f"stat --format=%s {METADATA}")) >= size
+    streambed("verify", "-i", bed.path)

@@ -27,6 +27,7 @@ COLUMNS = (
     ("batch mean s", "micro_batch_mean_s", ".3f"),
     ("worst p99 s", "latency_worst_p99_s", ".3f"),
     ("stall s", "stall_max_s", ".1f"),
+    ("recovery s", "recovery_s", ".1f"),
     ("lost", "lost", "d"),
     ("twice", "duplicates", "d"),
     ("accuracy", "accuracy", ".4f"),
