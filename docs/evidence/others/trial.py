@@ -158,9 +158,10 @@ def settings(case: Case, python: str, java: Path, into: Path) -> dict[str, str]:
     if len(found := ask(python, "-c", find)) != 1:
         raise TrialError(f"{python} finds no pyspark: remove {into / f'venv-{case.venv}'}")
     scratch = into / "scratch"
-    given = spark(found[0], str(java), python, "2.13", into)
-    return given | {
-        "JAVA_TOOL_OPTIONS": f'{given["JAVA_TOOL_OPTIONS"]} -Dorg.bytedeco.javacpp.cachedir="{scratch}"',
+    env = spark(found[0], str(java), python, "2.13", into)
+    cache = f'-Dorg.bytedeco.javacpp.cachedir="{scratch}"'
+    return env | {
+        "JAVA_TOOL_OPTIONS": f"{env['JAVA_TOOL_OPTIONS']} {cache}",
         "KERAS_HOME": str(scratch / "keras"),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         **dict(case.env),
