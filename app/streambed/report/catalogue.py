@@ -10,6 +10,7 @@ import streambed.report.scaling
 import streambed.report.latency
 import streambed.report.encryption
 import streambed.report.survival
+import streambed.report.endurance
 import streambed.report.ablation
 import streambed.report.batch
 import streambed.report.kafka
