@@ -151,9 +151,9 @@ def test_each_bed_of_a_run_has_its_own_settings_of_spark(tmp_path: Path) -> None
         store.record_facts(provenance.of_spark("duo", config, {"spark.master": "spark://a:7077"}))
         execute(store, store.executions[0])
         store.record_facts(provenance.of_spark("ha", config, {"spark.master": "spark://b:7077"}))
+        moved = provenance.of_spark("duo", config, {"spark.master": "spark://c:7077"})
         with pytest.raises(StreambedError, match=r"'spark://a:7077' then, 'spark://c:7077' now"):
-            moved = {"spark.master": "spark://c:7077"}
-            store.record_facts(provenance.of_spark("duo", config, moved))
+            store.record_facts(moved)
 
 
 def test_two_runners_do_not_share_a_run(tmp_path: Path) -> None:
