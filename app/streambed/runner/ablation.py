@@ -107,11 +107,8 @@ class AblationPipeline:
         done = await program.until("done", timeout_s=_STOP_TIMEOUT_S)
         if self._stage.program == "classify":
             effective = done["effective_conf"]
-            self._work.record_facts(
-                provenance.of_spark(
-                    self._work.fleet.inventory.name, self._cell.streaming, effective
-                )
-            )
+            facts = provenance.of_spark(self._work.bed, self._cell.streaming, effective)
+            self._work.record_facts(facts)
         self._take_cpu(before, after, began, ended)
 
     async def _until_done(self, program: Program, images: int) -> None:

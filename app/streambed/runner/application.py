@@ -103,9 +103,8 @@ async def running(work: Work) -> AsyncIterator[Application]:
     async with Program(work.fleet.on(placement.master), "batch", spec) as program:
         ready = await program.until("ready", timeout_s=_START_TIMEOUT_S)
         cold_start_s = time.monotonic() - began
-        work.record_facts(
-            provenance.of_application(work.fleet.inventory.name, config, ready["effective_conf"])
-        )
+        effective = ready["effective_conf"]
+        work.record_facts(provenance.of_application(work.bed, config, effective))
         yield Application(program, ready, placement.workers, model, cold_start_s)
         program.command("stop")
         await program.end(timeout_s=_STOP_TIMEOUT_S)

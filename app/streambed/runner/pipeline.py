@@ -34,6 +34,11 @@ class Work:
     kept: Kept = field(default_factory=Kept)
     """What runs on the bed for more than one attempt."""
 
+    @property
+    def bed(self) -> str:
+        """The name of the bed."""
+        return self.fleet.inventory.name
+
     def keep_events(self, **content: object) -> None:
         """Write what the node programs told, as `events.json` of this attempt."""
         write_text(self.directory / "events.json", json.dumps(content, indent=1) + "\n")

@@ -40,11 +40,8 @@ class StreamingPipeline:
             if self._config.fault is not None:
                 self._observed.readings.append(await survival.until_back(work, self._place))
         self._keep()
-        work.record_facts(
-            provenance.of_spark(
-                work.fleet.inventory.name, self._config, self._observed.effective["spark"]
-            )
-        )
+        effective = self._observed.effective["spark"]
+        work.record_facts(provenance.of_spark(work.bed, self._config, effective))
         if self._config.fault is not None:
             found, judged = survival.outcome(self._observed, work.directory, self._place, model.tag)
             return Outcome(replace(found, engine_s=self._observed.engine_s), judged)
@@ -72,7 +69,7 @@ class StreamingPipeline:
         key = (
             *(config.producer, config.broker_on, config.given_partitions, config.plaintext),
             *producing.sender_config(config).values(),
-            *(model.dataset_on_node, work.fleet.inventory.name),
+            *(model.dataset_on_node, work.bed),
         )
         if key not in work.known:
             work.known[key] = await producing.probe(

@@ -122,9 +122,8 @@ class TrainingPipeline:
         """Follow the training to its end, and keep what it told."""
         work = self._work
         self._refuse_elsewhere(ready)
-        work.record_facts(
-            provenance.of_training(work.fleet.inventory.name, self._config, ready["effective_conf"])
-        )
+        effective = ready["effective_conf"]
+        work.record_facts(provenance.of_training(work.bed, self._config, effective))
         sessions = work.fleet.all()
         lives = await disturbance.read(sessions)
         before, began = await contention.read(sessions), time.time()
