@@ -3,8 +3,10 @@
 
 Installed verbatim as `/usr/local/sbin/streambed-link` (standard library only); `plan` imports
 the same file, so what is shown is what runs. One HTB class on the interface shapes what goes to
-the peers; what comes from them is redirected to an IFB device with a second HTB class. All other
-traffic, management included, passes unclassified and unshaped.
+the peers; what comes from them is redirected to an IFB device with a second HTB class. The queue of
+each class is a TBF of a rate that never makes a frame wait: of all queues it is the one that takes
+apart what another node's segmentation offload left in one piece, or two pieces of 64 KB would fill
+it. All other traffic, management included, passes unclassified and unshaped.
 """
 
 import argparse
@@ -30,7 +32,9 @@ MIN_RATE_BIT_PER_S = 64_000
 MAX_RATE_BIT_PER_S = 100_000_000_000
 ETHERNET_HEADER_BYTES = 14
 QUEUE_S = 0.05
-QUEUE_MIN_FRAMES = 64
+QUEUE_MIN_PIECES = 64
+_UNFELT_RATE_BIT_PER_S = 10**13
+"""Of the queue below a class: a frame takes it 1 ns, less than the kernel needs for the next."""
 OFFLOADS = {
     "tso": "tcp-segmentation-offload",
     "gso": "generic-segmentation-offload",
@@ -40,7 +44,7 @@ OFFLOADS = {
 # What the kernel must have for a command; named when the command fails.
 _MODULES = {
     "htb": "sch_htb",
-    "bfifo": "sch_fifo",
+    "tbf": "sch_tbf",
     "ingress": "sch_ingress",
     "mirred": "act_mirred",
     "u32": "cls_u32",
@@ -101,7 +105,12 @@ def burst_bytes(rate_bit_per_s: int) -> int:
 def queue_bytes(rate_bit_per_s: int, mtu_bytes: int) -> int:
     """50 ms of the rate, at least 64 frames: no deeper, or the queue becomes the latency."""
     frame = mtu_bytes + ETHERNET_HEADER_BYTES
-    return max(QUEUE_MIN_FRAMES * frame, round(rate_bit_per_s / 8 * QUEUE_S))
+    return max(QUEUE_MIN_PIECES * frame, round(rate_bit_per_s / 8 * QUEUE_S))
+
+
+def piece_bytes(rate_bit_per_s: int, mtu_bytes: int) -> int:
+    """What may wait in one piece: a frame, on a fast link more, a 64th of its queue."""
+    return queue_bytes(rate_bit_per_s, mtu_bytes) // QUEUE_MIN_PIECES
 
 
 def _shape_device(device: str, rate: int, mtu: int, default: str) -> Iterator[Command]:
@@ -147,7 +156,6 @@ def _shape_device(device: str, rate: int, mtu: int, default: str) -> Iterator[Co
             str(frame),
         ),
     )
-    limit = str(queue_bytes(rate, mtu))
     yield (
         "tc",
         "qdisc",
@@ -156,9 +164,8 @@ def _shape_device(device: str, rate: int, mtu: int, default: str) -> Iterator[Co
         device,
         "parent",
         "1:10",
-        "bfifo",
-        "limit",
-        limit,
+        *("tbf", "rate", f"{_UNFELT_RATE_BIT_PER_S}bit"),
+        *("burst", str(piece_bytes(rate, mtu)), "limit", str(queue_bytes(rate, mtu))),
     )
 
 
@@ -348,19 +355,21 @@ def _htb_class(device: str) -> dict[str, int] | None:
         return None
     text = _run(("tc", "-s", "-r", "class", "show", "dev", device))
     match = re.search(
-        r"class htb 1:10 .*?\brate (\S+) .*?Sent (\d+) bytes (\d+) pkt"
-        r" \(dropped (\d+)",
+        r"class htb 1:10 .*?\brate (\S+) .*?Sent (\d+) bytes (\d+) pkt",
         text,
         re.DOTALL,
     )
     if match is None:
         return None
-    rate, sent, packets, dropped = match.groups()
+    rate, sent, packets = match.groups()
+    # The class counts a large piece as one; its queue counts the frames of it.
+    queues = json.loads(_run(("tc", "-s", "-json", "qdisc", "show", "dev", device)))
+    dropped = sum(each["drops"] for each in queues if each.get("parent") == "1:10")
     return {
         "rate_bit_per_s": _tc_rate(rate),
         "sent_bytes": int(sent),
         "sent_packets": int(packets),
-        "dropped_packets": int(dropped),
+        "dropped_packets": dropped,
     }
 
 

@@ -43,6 +43,15 @@ def test_the_queue_holds_50_ms_but_at_least_64_frames() -> None:
     assert link.queue_bytes(1_000_000, 1500) == 64 * 1514
 
 
+@pytest.mark.parametrize("rate", [64_000, 20_000_000, 1_000_000_000])
+def test_what_waits_in_one_piece_is_a_frame_or_a_64th_of_the_queue(rate: int) -> None:
+    """A segment of 64 KB, taken for one frame, would be half the queue of 20 Mbit/s."""
+    piece, queue = link.piece_bytes(rate, 1500), link.queue_bytes(rate, 1500)
+    assert 1514 <= piece <= queue / 64
+    queues = [line for line in _text(rate) if " tbf " in line]
+    assert [line.partition("burst ")[2] for line in queues] == [f"{piece} limit {queue}"] * 2
+
+
 @pytest.mark.parametrize("rate", [0, -1, 63_999, 1e12, float("nan"), float("inf")])
 def test_a_rate_that_cannot_be_shaped_is_refused_with_the_bounds(rate: float) -> None:
     with pytest.raises(link.LinkError, match="64 kbit/s"):

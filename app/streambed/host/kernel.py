@@ -17,7 +17,6 @@ class Feature:
     module: str
     commands: tuple[str, ...]
     """Run in order, in a namespace of their own; the ability is there when all succeed."""
-    needed: bool = True
 
 
 _PAIR = "ip link add sb0 type veth peer name sb1"
@@ -37,10 +36,8 @@ FEATURES = (
     Feature(
         "tbf",
         "sch_tbf",
-        (_PAIR, "tc qdisc add dev sb0 root tbf rate 10mbit burst 15kb latency 50ms"),
-        needed=False,
+        (_PAIR, "tc qdisc add dev sb0 root tbf rate 10mbit burst 15kb limit 65536"),
     ),
-    Feature("bfifo", "sch_fifo", (_PAIR, "tc qdisc add dev sb0 root bfifo limit 65536")),
     Feature("ingress", "sch_ingress", (_PAIR, _INGRESS)),
     Feature(
         "u32",
@@ -95,7 +92,7 @@ def judge(features: Sequence[Feature], answers: Mapping[str, str] | None) -> lis
                     name,
                     need,
                     f"{feature.module}: {answer.strip()}",
-                    State.MISSING if feature.needed else State.NOTE,
+                    State.MISSING,
                     f"modprobe {feature.module} (Ubuntu: apt-get install "
                     "linux-modules-extra-$(uname -r); a container: on its host)",
                 )

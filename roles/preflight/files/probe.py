@@ -33,7 +33,7 @@ _IFB = "{ modprobe -q ifb numifbs=0 || true; } && ip link add ifbprobe type ifb"
 SHAPING = {
     "sch_htb": "tc qdisc add dev lo root handle 1: htb",
     "sch_ingress": "tc qdisc add dev lo handle ffff: ingress",
-    "sch_fifo": "tc qdisc add dev lo root bfifo limit 100000",
+    "sch_tbf": "tc qdisc add dev lo root tbf rate 10mbit burst 15kb limit 100000",
     "ifb": _IFB,
     "cls_u32": "tc qdisc add dev lo root handle 1: htb && tc filter add dev lo parent 1:"
     " protocol ip prio 1 u32 match ip dst 192.0.2.1/32 classid 1:1",
