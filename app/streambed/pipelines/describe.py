@@ -51,6 +51,8 @@ def describe_node() -> dict[str, Any]:
         "cpus_of_host": os.cpu_count(),
         "cpu_quota": cgroup.cpu_quota(),
         "memory_limit_bytes": cgroup.memory_limit_bytes(),
+        # A container has its host's, which is not the same everywhere: bbr here, cubic there.
+        "tcp_congestion_control": cgroup.read("/proc/sys/net/ipv4/tcp_congestion_control"),
         "python": platform.python_version(),
         "java": _java_version(),
         "kafka": _link_name("/opt/kafka"),
