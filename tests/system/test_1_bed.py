@@ -23,6 +23,7 @@ from tests.system.tools import (
 )
 
 from streambed import paths
+from streambed.pipelines.process_groups import group_of
 
 
 def test_every_node_is_running_and_the_bed_verified(bed: Bed) -> None:
@@ -60,6 +61,35 @@ def test_keys_are_for_their_owner_only(bed: Bed) -> None:
 def test_a_command_on_a_node_keeps_its_exit_status(bed: Bed) -> None:
     assert streambed("ssh", "-i", bed.path, "cloud", "hostname").stdout.strip() == "cloud"
     streambed("ssh", "-i", bed.path, "cloud", "exit 7", status=7)
+
+
+HEAPS = "sudo -u streambed sudo -n /usr/local/sbin/streambed-heaps"
+
+
+def test_jvms_of_sandboxed_services_say_what_they_hold_and_live_on(bed: Bed) -> None:
+    alive = bed.root("cloud", "pgrep -x java")
+    for _ in range(2):  # at the second time they listen already
+        said = json.loads(bed.root("cloud", f"{HEAPS} collect"))
+        held = {group_of(jvm["command"]): jvm["live_bytes"] for jvm in said}
+        assert {"broker", "Spark master", "Spark worker"} <= held.keys()
+        assert all(2**21 < live < 2**28 for live in held.values()), held
+    refused = bed.root("cloud", f"{HEAPS} 1 2>&1; echo $?")
+    assert "usage" in refused
+    assert refused.endswith("2\n")
+    assert bed.root("cloud", "pgrep -x java") == alive
+
+
+def test_only_jvms_of_the_beds_users_are_asked_and_believed(bed: Bed) -> None:
+    found = json.loads(bed.program("client", "jvms"))
+    status, said, _ = found["said"]
+    assert status == 0
+    assert [jvm["live_bytes"] for jvm in json.loads(said)] == [7 * 1024]
+    assert found["told"] == {"ours": ["QUIT", "GC.run", "GC.heap_info"], "foreign": []}
+    status, said, errors = found["planted"]
+    assert (status, said) == (1, "")
+    assert "is not the socket of the JVM's user" in errors
+    assert found["ended"] == [0, "[]", ""]
+    assert found["left"] == []
 
 
 def test_nodes_reach_nothing_outside_of_the_bed(bed: Bed) -> None:

@@ -10,7 +10,7 @@ from tests.runs import file, make
 from streambed import report
 from streambed.report.data import ReportData
 from streambed.report.endurance import endurance
-from streambed.results import resources
+from streambed.results import heaps, resources
 from streambed.results.measures import StreamingMeasures
 from streambed.results.resources import Limits, NodeUse
 
@@ -68,6 +68,8 @@ def test_what_grew_is_drawn_and_the_small_are_added_up(tmp_path: Path) -> None:
     raw.mkdir(parents=True, exist_ok=True)
     resources.write(raw / resources.FILE, {"cloud": NodeUse.of_events(samples(), LIMITS)})
     (raw / "events.json").write_text(json.dumps(events()))
+    held = [heaps.Heap(BEGAN_S + 60 * n, "cloud", "broker", 2**26) for n in range(10)]
+    heaps.write(raw / heaps.FILE, held)
 
     report.build([run], tmp_path / "out")
     with (tmp_path / "out" / "endurance.csv").open() as lines:
@@ -75,6 +77,8 @@ def test_what_grew_is_drawn_and_the_small_are_added_up(tmp_path: Path) -> None:
     lines_of = {(point["panel"], point["group"]) for point in points}
     assert ("memory (MiB)", "Spark master (cloud)") in lines_of
     assert ("memory (MiB)", "a (cloud)") not in lines_of
+    alive = [float(p["value"]) for p in points if p["panel"] == "alive in JVMs (MiB)"]
+    assert alive == [64.0] * 10
     broker = [float(p["value"]) for p in points if p["group"] == "broker (cloud)"][:80]
     assert broker[-1] - broker[0] == pytest.approx(SECONDS / 60, abs=0.5)
     rest = {float(p["value"]) for p in points if p["group"] == "all others together"}

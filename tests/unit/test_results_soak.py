@@ -1,13 +1,17 @@
 """Growth of memory, threads and files over a long cell, told from noise."""
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 from streambed.gates import endurance
-from streambed.results import soak
+from streambed.results import heaps, soak
 from streambed.results.resources import Limits, NodeUse
 
 LIMITS = Limits(cpus=1.0, memory_bytes=2**30, mtu_bytes=1500)
 START, END = 1000.0, 2800.0
+ALIVE: heaps.Series = {("cloud", "broker"): (np.arange(START, END, 60), np.full(30, 2.0**26))}
 
 
 def use(threads_per_h: float = 0.0, memory_per_h: float = 0.0) -> NodeUse:
@@ -31,7 +35,7 @@ def use(threads_per_h: float = 0.0, memory_per_h: float = 0.0) -> NodeUse:
 
 
 def test_what_a_heap_fills_at_first_is_no_growth() -> None:
-    found = soak.slopes({"cloud": use()}, START, END)
+    found = soak.slopes({"cloud": use()}, ALIVE, START, END)
     assert endurance.nothing_grows(found).ok
     measures = soak.measures(found)
     assert abs(measures["memory_growth_mib_per_h"]) < 1
@@ -40,7 +44,7 @@ def test_what_a_heap_fills_at_first_is_no_growth() -> None:
 
 
 def test_a_leak_is_named_with_who_it_is() -> None:
-    found = soak.slopes({"cloud": use(threads_per_h=30), "client": use()}, START, END)
+    found = soak.slopes({"cloud": use(threads_per_h=30), "client": use()}, ALIVE, START, END)
     reading = endurance.nothing_grows(found)
     assert not reading.ok
     assert "broker on cloud" in str(reading.measured)
@@ -48,7 +52,7 @@ def test_a_leak_is_named_with_who_it_is() -> None:
 
 
 def test_a_leak_of_memory_is_seen_too() -> None:
-    found = soak.slopes({"cloud": use(memory_per_h=2**26)}, START, END)
+    found = soak.slopes({"cloud": use(memory_per_h=2**26)}, ALIVE, START, END)
     assert not endurance.nothing_grows(found).ok
 
 
@@ -56,7 +60,7 @@ def test_a_leak_of_one_group_does_not_hide_in_the_beds_sum() -> None:
     """100 MiB an hour of a small group, beside what holds still and is large."""
     large, small = use(), use(memory_per_h=100 * 2**20)
     nodes = {"cloud": small, **{f"node{number}": large for number in range(20)}}
-    found = soak.slopes(nodes, START, END)
+    found = soak.slopes(nodes, ALIVE, START, END)
     total = next(s for s in found if s.node is None and s.measure == "memory_bytes")
     assert not total.grows
     reading = endurance.nothing_grows(found)
@@ -64,11 +68,51 @@ def test_a_leak_of_one_group_does_not_hide_in_the_beds_sum() -> None:
     assert "memory_bytes of broker on cloud" in str(reading.measured)
 
 
+def alive(tmp_path: Path, mib_per_h: float) -> heaps.Series:
+    """Of two JVMs of a group together 64 MiB, more or less, after a collection each minute."""
+    noise = np.random.default_rng(2)
+    path = tmp_path / heaps.FILE
+    minutes = np.arange(START, END, 60)
+    heaps.write(
+        path,
+        [
+            heaps.Heap(
+                at, "cloud", "broker", round(2**20 * (32 + grown / 2 + noise.normal(0, 0.5)))
+            )
+            for at, grown in zip(
+                minutes.tolist(), mib_per_h * (minutes - START) / 3600, strict=True
+            )
+            for _ in range(2)
+        ],
+    )
+    return heaps.read(path)
+
+
+@pytest.mark.parametrize(("mib_per_h", "grows"), [(0.0, False), (40.0, True)])
+def test_what_stays_alive_in_a_heap_that_was_full_of_garbage_is_seen(
+    tmp_path: Path, mib_per_h: float, grows: bool
+) -> None:
+    found = soak.slopes({"cloud": use()}, alive(tmp_path, mib_per_h), START, END)
+    reading = endurance.nothing_grows(found)
+    assert reading.ok is not grows
+    assert ("live_heap_bytes of broker on cloud" in str(reading.measured)) is grows
+    assert soak.measures(found)["live_heap_growth_mib_per_h"] == pytest.approx(mib_per_h, abs=8)
+
+
+def test_without_a_look_into_a_heap_nothing_is_claimed(tmp_path: Path) -> None:
+    assert heaps.read(tmp_path / heaps.FILE) == {}
+    found = soak.slopes({"cloud": use()}, {}, START, END)
+    assert "live_heap_growth_mib_per_h" not in soak.measures(found)
+    assert not endurance.nothing_grows(found).ok
+
+
 def test_a_thread_more_of_a_few_is_no_leak() -> None:
     """3 % of fifty threads would be less than two."""
-    assert endurance.nothing_grows(soak.slopes({"cloud": use(threads_per_h=1.8)}, START, END)).ok
+    assert endurance.nothing_grows(
+        soak.slopes({"cloud": use(threads_per_h=1.8)}, ALIVE, START, END)
+    ).ok
 
 
 def test_without_samples_nothing_is_claimed() -> None:
-    assert soak.slopes({}, START, END) == []
+    assert soak.slopes({}, {}, START, END) == []
     assert not endurance.nothing_grows([]).ok

@@ -11,7 +11,7 @@ import numpy as np
 from streambed.report import theme
 from streambed.report.data import ReportData
 from streambed.report.figure import Drawing, figure
-from streambed.results import lag, resources, soak
+from streambed.results import heaps, lag, resources, soak
 from streambed.results.resources import NodeUse
 from streambed.results.row import Flat
 from streambed.results.samples import Batches, Floats
@@ -21,6 +21,7 @@ GROWTH = "memory_growth_mib_per_h"
 
 _PANELS = {
     "memory_bytes": ("memory (MiB)", 2.0**20),
+    "live_heap_bytes": ("alive in JVMs (MiB)", 2.0**20),
     "threads": ("threads", 1.0),
     "fds": ("open files", 1.0),
 }
@@ -28,6 +29,7 @@ _PANELS = {
 
 _SLOPES = (
     (GROWTH, "memory (MiB)"),
+    ("live_heap_growth_mib_per_h", "alive in JVMs (MiB)"),
     ("thread_growth_per_h", "threads"),
     ("fd_growth_per_h", "open files"),
 )
@@ -44,7 +46,7 @@ Levels = Mapping[str, Mapping[str, tuple[Floats, Floats]]]
 
 @figure("endurance", "Does anything grow?", "streaming")
 def endurance(data: ReportData) -> Drawing | None:
-    """Four panels over time, for the first cell that ran for long enough."""
+    """Panels over time, for the first cell that ran for long enough."""
     rows = [row for row in data.rows if row.get(GROWTH) is not None]
     for row, directory in zip(rows, data.raw_directories(rows), strict=True):
         if (directory / resources.FILE).exists():
@@ -55,7 +57,11 @@ def endurance(data: ReportData) -> Drawing | None:
 def _drawing(row: Flat, directory: Path) -> Drawing:
     nodes = resources.read(directory / resources.FILE)
     began_s = min(float(use.at_s[0]) for use in nodes.values() if use.at_s.size)
-    levels = {measure: _levels(nodes, began_s, measure) for measure in _PANELS}
+    levels = {measure: _levels(nodes, began_s, measure) for measure in resources.LEVELS}
+    levels["live_heap_bytes"] = {
+        f"{group} ({node})": _means(at_s - began_s, values)
+        for (node, group), (at_s, values) in heaps.read(directory / heaps.FILE).items()
+    }
     named = _largest(levels["memory_bytes"])
     table = [*_table(levels, named), *_lags(directory, began_s)]
     panels = [*(panel for panel, _ in _PANELS.values()), _LAG]
@@ -68,8 +74,9 @@ def _drawing(row: Flat, directory: Path) -> Drawing:
             "What the processes of each node hold, and how many images wait, as means of "
             f"{_EVERY_S:g} s; the {_NAMED} groups with the most memory have a line of their own. "
             "Growth is judged by the slopes over the second half of the measured window, group by "
-            f"group, since JVMs fill their heaps until then ({soak.LEAST_S / 60:g} minutes are the "
-            f"least that is judged). Of the bed as a whole they are, per hour: {slopes}."
+            f"group ({soak.LEAST_S / 60:g} minutes are the least that is judged); JVMs collect "
+            "their garbage each minute from the fifth on. Of the bed as a whole they are, per "
+            f"hour: {slopes}."
         ),
         alternative="; ".join(f"{panel}: {', '.join(_ends(table, panel))}" for panel in panels),
         table=table,

@@ -46,6 +46,7 @@ FIGURES_OF_A_ROW = (
     "accuracy",
     "sustainable_rate_per_s",
     "memory_growth_mib_per_h",
+    "live_heap_growth_mib_per_h",
     "thread_growth_per_h",
     "fd_growth_per_h",
     "cold_start_s",
@@ -87,6 +88,7 @@ _FORMATS = {
     "recovery_s": ".1f",
     "sustainable_rate_per_s": ",.0f",
     "memory_growth_mib_per_h": "+.1f",
+    "live_heap_growth_mib_per_h": "+.1f",
     "thread_growth_per_h": "+.1f",
     "fd_growth_per_h": "+.1f",
 }

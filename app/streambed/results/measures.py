@@ -159,6 +159,9 @@ class StreamingMeasures(Measures):
     memory_growth_mib_per_h: float | None = measure(
         "MiB/h", "growth of the memory of all nodes in the window's second half, 10 min and longer"
     )
+    live_heap_growth_mib_per_h: float | None = measure(
+        "MiB/h", "the same: what is alive in the heaps of JVMs, after a full collection"
+    )
     thread_growth_per_h: float | None = measure("1/h", "the same: threads")
     fd_growth_per_h: float | None = measure("1/h", "the same: open files")
     client_cpu_share: float | None = measure(

@@ -1,23 +1,30 @@
 """What grew while a cell ran for long: memory, threads and open files of every group of processes.
 
-Slopes are taken over the second half of the window: until then JVMs fill their heaps.
+Slopes are taken over the second half of the window. Until then JVMs fill their heaps; from then on
+they collect each minute, and what is alive after that has a slope of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from streambed.results import lag
-from streambed.results.resources import NodeUse
+from streambed.results import heaps, lag
+from streambed.results.resources import LEVELS, NodeUse
+from streambed.results.samples import Floats
 
 LEAST_S = 600.0
 """A window that is shorter says nothing about growth."""
 
-TOLERATED_PER_H = {"memory_bytes": 0.05, "threads": 0.05, "fds": 0.05}
+TOLERATED_PER_H = {"memory_bytes": 0.05, "live_heap_bytes": 0.05, "threads": 0.05, "fds": 0.05}
 """Growth, as a part of the mean, that is noise of what comes and goes."""
 
-TOLERATED_OF_FEW = {"memory_bytes": 8 * 2**20, "threads": 2.0, "fds": 4.0}
+TOLERATED_OF_FEW = {
+    "memory_bytes": 8 * 2**20,
+    "live_heap_bytes": 8 * 2**20,
+    "threads": 2.0,
+    "fds": 4.0,
+}
 """In an hour, of a group that has so little that a part of it says nothing."""
 
 _S_PER_H = 3600.0
@@ -42,30 +49,39 @@ class Slope:
         return self.low_per_h > max(tolerated, TOLERATED_OF_FEW[self.measure])
 
 
-def slopes(nodes: Mapping[str, NodeUse], start_s: float, end_s: float) -> list[Slope]:
+def slopes(
+    nodes: Mapping[str, NodeUse], alive: heaps.Series, start_s: float, end_s: float
+) -> list[Slope]:
     """Of each group of each node, and first of each measure of the whole bed.
 
     Args:
         nodes: samples, by node.
+        alive: in the heaps of JVMs.
         start_s: the window, unix seconds.
         end_s: its end.
     """
     middle_s = (start_s + end_s) / 2
-    found: list[Slope] = []
-    totals: list[Slope] = []
-    for measure in TOLERATED_PER_H:
-        parts = []
+    parts: dict[str, list[Slope]] = {}
+    for measure, node, group, at_s, values in _levels(nodes, alive):
+        inside = (at_s >= middle_s) & (at_s <= end_s)
+        grown = lag.growth(at_s[inside], values[inside])
+        if grown is not None:
+            mean = float(np.mean(values[inside]))
+            parts.setdefault(measure, []).append(_slope(measure, grown, mean, node, group))
+    totals = [_total(measure, of_groups) for measure, of_groups in parts.items()]
+    return totals + [slope for of_groups in parts.values() for slope in of_groups]
+
+
+def _levels(
+    nodes: Mapping[str, NodeUse], alive: heaps.Series
+) -> Iterator[tuple[str, str, str, Floats, Floats]]:
+    """Measure, node, group, unix seconds and levels, of whatever is held to grow."""
+    for measure in LEVELS:
         for node, use in nodes.items():
-            inside = (use.at_s >= middle_s) & (use.at_s <= end_s)
             for group, values in use.levels(measure).items():
-                grown = lag.growth(use.at_s[inside], values[inside])
-                if grown is not None:
-                    mean = float(np.mean(values[inside]))
-                    parts.append(_slope(measure, grown, mean, node, group))
-        found += parts
-        if parts:
-            totals.append(_total(measure, parts))
-    return totals + found
+                yield measure, node, group, use.at_s, values
+    for (node, group), (at_s, values) in alive.items():
+        yield "live_heap_bytes", node, group, at_s, values
 
 
 def _slope(measure: str, grown: lag.Growth, mean: float, node: str, group: str) -> Slope:
@@ -87,6 +103,7 @@ def measures(found: list[Slope]) -> dict[str, float]:
     fields = {}
     for measure, field, unit in (
         ("memory_bytes", "memory_growth_mib_per_h", 2**20),
+        ("live_heap_bytes", "live_heap_growth_mib_per_h", 2**20),
         ("threads", "thread_growth_per_h", 1),
         ("fds", "fd_growth_per_h", 1),
     ):

@@ -13,6 +13,7 @@ from streambed.results import (
     bottleneck,
     clocks,
     first_results,
+    heaps,
     histogram,
     lag,
     latency,
@@ -139,7 +140,7 @@ def _use(
         fields[f"{role}_cpu_share"] = bottleneck.cpu_share(chosen, start_s, end_s)
     readings = quotas.judge(nodes, placement.nodes, start_s, end_s)
     if end_s - start_s >= soak.LEAST_S:
-        slopes = soak.slopes(nodes, start_s, end_s)
+        slopes = soak.slopes(nodes, heaps.read(raw / heaps.FILE), start_s, end_s)
         write_text(raw / "growth.json", json.dumps([asdict(s) for s in slopes], indent=1) + "\n")
         fields |= soak.measures(slopes)
         readings.append(endurance.nothing_grows(slopes))

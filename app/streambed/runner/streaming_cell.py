@@ -18,7 +18,17 @@ from streambed.gates import goodput as goodputs
 from streambed.pipelines.pacing import block_size, images_of_partitions
 from streambed.pipelines.spark_conf import EVENTS
 from streambed.results.files import write_text
-from streambed.runner import clocks, completion, rates, rooms, sampling, shaping, topics, warming
+from streambed.runner import (
+    clocks,
+    completion,
+    heaps,
+    rates,
+    rooms,
+    sampling,
+    shaping,
+    topics,
+    warming,
+)
 from streambed.runner.link_check import Link
 from streambed.runner.model import DeployedModel
 from streambed.runner.observed import Observed
@@ -274,7 +284,8 @@ class StreamingCell:
         lives_before = await disturbance.read(self._fleet.all())
         acks = None if rate is None else f"{RUN_DIR}/{self._name}-acks.npz"
         self._display.stage("classifying")
-        async with contention.watching(self._fleet.all()) as watched:
+        collecting = heaps.collected(self._fleet, self._place.nodes, self._raw)
+        async with contention.watching(self._fleet.all()) as watched, collecting:
             async with self._producer(0, count, patience_s, rate or closed, acks) as produce:
                 done = asyncio.create_task(produce.until("done", timeout_s=patience_s))
                 self.observed.produced = await completion.unless_ended(done, classify, collect)
