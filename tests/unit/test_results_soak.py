@@ -14,11 +14,13 @@ START, END = 1000.0, 2800.0
 ALIVE: heaps.Series = {("cloud", "broker"): (np.arange(START, END, 60), np.full(30, 2.0**26))}
 
 
-def use(threads_per_h: float = 0.0, memory_per_h: float = 0.0) -> NodeUse:
+def use(
+    threads_per_h: float = 0.0, memory_per_h: float = 0.0, seconds: float = END - START
+) -> NodeUse:
     """Samples of half an hour, with some noise; JVMs fill their heaps in the first half."""
     noise = np.random.default_rng(1)
     events = []
-    for at in np.arange(START, END):
+    for at in np.arange(START, START + seconds):
         hours, filling = (at - START) / 3600, min(1.0, (at - START) / 800)
         events.append(
             {
@@ -68,27 +70,24 @@ def test_a_leak_of_one_group_does_not_hide_in_the_beds_sum() -> None:
     assert "memory_bytes of broker on cloud" in str(reading.measured)
 
 
-def alive(tmp_path: Path, mib_per_h: float) -> heaps.Series:
-    """Of two JVMs of a group together 64 MiB, more or less, after a collection each minute."""
+def alive(tmp_path: Path, mib_per_h: float, once_mib: float = 0.0) -> heaps.Series:
+    """Of two JVMs of a group together 64 MiB, more or less, after a collection each minute.
+
+    In the middle of the second half of the window they take `once_mib` more, and keep it.
+    """
     noise = np.random.default_rng(2)
-    path = tmp_path / heaps.FILE
     minutes = np.arange(START, END, 60)
-    heaps.write(
-        path,
-        [
-            heaps.Heap(
-                at, "cloud", "broker", round(2**20 * (32 + grown / 2 + noise.normal(0, 0.5)))
-            )
-            for at, grown in zip(
-                minutes.tolist(), mib_per_h * (minutes - START) / 3600, strict=True
-            )
-            for _ in range(2)
-        ],
-    )
-    return heaps.read(path)
+    grown = mib_per_h * (minutes - START) / 3600 + once_mib * (minutes > END - 450)
+    held = [
+        heaps.Heap(at, "cloud", "broker", round(2**20 * (32 + more / 2 + noise.normal(0, 0.5))))
+        for at, more in zip(minutes.tolist(), grown.tolist(), strict=True)
+        for _ in range(2)
+    ]
+    heaps.write(tmp_path / heaps.FILE, held)
+    return heaps.read(tmp_path / heaps.FILE)
 
 
-@pytest.mark.parametrize(("mib_per_h", "grows"), [(0.0, False), (40.0, True)])
+@pytest.mark.parametrize(("mib_per_h", "grows"), [(0.0, False), (120.0, True)])
 def test_what_stays_alive_in_a_heap_that_was_full_of_garbage_is_seen(
     tmp_path: Path, mib_per_h: float, grows: bool
 ) -> None:
@@ -97,6 +96,23 @@ def test_what_stays_alive_in_a_heap_that_was_full_of_garbage_is_seen(
     assert reading.ok is not grows
     assert ("live_heap_bytes of broker on cloud" in str(reading.measured)) is grows
     assert soak.measures(found)["live_heap_growth_mib_per_h"] == pytest.approx(mib_per_h, abs=8)
+
+
+def test_a_buffer_that_is_taken_once_and_kept_is_no_leak(tmp_path: Path) -> None:
+    """As Kafka's Raft does, 8 MiB at a time: a slope of 40 MiB/h and more over 15 minutes."""
+    found = soak.slopes({"cloud": use()}, alive(tmp_path, 0.0, once_mib=8.0), START, END)
+    assert soak.measures(found)["live_heap_growth_mib_per_h"] > 40
+    assert endurance.nothing_grows(found).ok
+
+
+def test_a_longer_look_tells_a_slower_leak() -> None:
+    """What is taken once is the same however long; 12 MiB in each of four hours is more."""
+    end_s = START + 4 * 3600
+    at_s = np.arange(START, end_s, 60)
+    leaking = {("cloud", "broker"): (at_s, 2.0**26 + 12 * 2**20 * (at_s - START) / 3600)}
+    assert endurance.nothing_grows(soak.slopes({"cloud": use()}, leaking, START, END)).ok
+    found = soak.slopes({"cloud": use(seconds=4 * 3600)}, leaking, START, end_s)
+    assert not endurance.nothing_grows(found).ok
 
 
 def test_without_a_look_into_a_heap_nothing_is_claimed(tmp_path: Path) -> None:

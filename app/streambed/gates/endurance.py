@@ -33,7 +33,7 @@ def nothing_grows(slopes: Sequence[Slope]) -> Reading:
         gate="nothing_grows",
         ok={slope.measure for slope in slopes} >= _NEEDED and not growing,
         measured=said + (f" ({'; '.join(who)})" if who else "") if said else "nothing sampled",
-        expected="at most 5 % of a mean in an hour (of little 8 MiB, 2 threads, 4 files), or an "
-        "interval that reaches there",
+        expected="at most 5 % of a mean in an hour (of little 8 MiB, 2 threads, 4 files; of "
+        "what is alive in heaps 16 MiB in all), or an interval that reaches there",
         unit="per h",
     )

@@ -27,6 +27,9 @@ TOLERATED_OF_FEW = {
 }
 """In an hour, of a group that has so little that a part of it says nothing."""
 
+TOLERATED_ONCE = {"live_heap_bytes": 16 * 2**20}
+"""In all, however long: what is taken once and kept. Kafka's Raft keeps up to five buffers of 8 MiB."""
+
 _S_PER_H = 3600.0
 
 
@@ -39,14 +42,19 @@ class Slope:
     low_per_h: float
     high_per_h: float
     mean: float
+    over_h: float
+    """How long it was looked at."""
     node: str | None = None
     group: str | None = None
 
     @property
     def grows(self) -> bool:
         """Whether even the low end of the interval is more than what is tolerated."""
-        tolerated = TOLERATED_PER_H[self.measure] * self.mean
-        return self.low_per_h > max(tolerated, TOLERATED_OF_FEW[self.measure])
+        return self.low_per_h > max(
+            TOLERATED_PER_H[self.measure] * self.mean,
+            TOLERATED_OF_FEW[self.measure],
+            TOLERATED_ONCE.get(self.measure, 0.0) / self.over_h,
+        )
 
 
 def slopes(
@@ -61,13 +69,14 @@ def slopes(
         end_s: its end.
     """
     middle_s = (start_s + end_s) / 2
+    over_h = (end_s - middle_s) / _S_PER_H
     parts: dict[str, list[Slope]] = {}
     for measure, node, group, at_s, values in _levels(nodes, alive):
         inside = (at_s >= middle_s) & (at_s <= end_s)
         grown = lag.growth(at_s[inside], values[inside])
         if grown is not None:
             mean = float(np.mean(values[inside]))
-            parts.setdefault(measure, []).append(_slope(measure, grown, mean, node, group))
+            parts.setdefault(measure, []).append(_slope(measure, grown, mean, over_h, node, group))
     totals = [_total(measure, of_groups) for measure, of_groups in parts.items()]
     return totals + [slope for of_groups in parts.values() for slope in of_groups]
 
@@ -84,17 +93,20 @@ def _levels(
         yield "live_heap_bytes", node, group, at_s, values
 
 
-def _slope(measure: str, grown: lag.Growth, mean: float, node: str, group: str) -> Slope:
+def _slope(
+    measure: str, grown: lag.Growth, mean: float, over_h: float, node: str, group: str
+) -> Slope:
     per_s = (grown.slope_per_s, grown.low_per_s, grown.high_per_s)
     slope, low, high = (value * _S_PER_H for value in per_s)
-    return Slope(measure, slope, low, high, mean, node, group)
+    return Slope(measure, slope, low, high, mean, over_h, node, group)
 
 
 def _total(measure: str, parts: list[Slope]) -> Slope:
     """Of the sum of all groups: slopes add up, and so do the squares of their errors."""
     slope = sum(part.per_h for part in parts)
     reach = float(np.sqrt(sum((part.high_per_h - part.per_h) ** 2 for part in parts)))
-    return Slope(measure, slope, slope - reach, slope + reach, sum(part.mean for part in parts))
+    mean = sum(part.mean for part in parts)
+    return Slope(measure, slope, slope - reach, slope + reach, mean, parts[0].over_h)
 
 
 def measures(found: list[Slope]) -> dict[str, float]:
