@@ -37,6 +37,8 @@ class Node:
     variables: Mapping[str, Any] = field(hash=False)
     proxy_command: str | None = None
     """As ssh takes it, with %h, %p and %r still in it."""
+    tcp_congestion_control: str = "cubic"
+    """The kernel's name of it (`bed_tcp_congestion_control`)."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,16 @@ def _size(node: str, variables: Mapping[str, Any], key: str) -> int | None:
         raise _BadVariable(f"node {node}: `{key}`: {error.message}") from None
 
 
+def _congestion_control(node: str, variables: Mapping[str, Any]) -> str:
+    given = variables.get("bed_tcp_congestion_control", Node.tcp_congestion_control)
+    if not (isinstance(given, str) and re.fullmatch(r"[a-z0-9_-]{1,15}", given)):
+        raise _BadVariable(
+            f"node {node}: `bed_tcp_congestion_control` is {given!r}; allowed is the kernel's name "
+            "of one, as cubic, reno or bbr"
+        )
+    return given
+
+
 def _node(name: str, groups: frozenset[str], variables: Mapping[str, Any]) -> Node:
     key_file = variables.get("ansible_ssh_private_key_file")
     given_hosts = _ssh_option(variables, "UserKnownHostsFile")
@@ -260,6 +272,7 @@ def _node(name: str, groups: frozenset[str], variables: Mapping[str, Any]) -> No
         known_hosts=known_hosts.expanduser().resolve() if known_hosts else None,
         proxy_jump=_proxy_jump(variables),
         proxy_command=_ssh_option(variables, "ProxyCommand"),
+        tcp_congestion_control=_congestion_control(name, variables),
         variables=variables,
     )
 

@@ -196,6 +196,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "listening": listening(),
         "datagram": output("ss", "-Hlun"),
+        "congestion_control": text("/proc/sys/net/ipv4/tcp_congestion_control"),
         "reached": reached(request["tried"]),
         "firewall": output("nft", "list", "table", "inet", "streambed"),
         "plaintext": run("/usr/local/sbin/streambed-plaintext", "status").stdout.strip(),

@@ -39,6 +39,11 @@ def test_no_datagram_socket(seen: Seen) -> None:
     assert seen.root["datagram"] == ""
 
 
+def test_tcp_controls_congestion_as_the_bed_asks(seen: Seen, node: Node) -> None:
+    """Not as whatever host a container is on: a shaped link treats each in its own way."""
+    assert seen.root["congestion_control"].strip() == node.tcp_congestion_control
+
+
 def test_reaches_what_it_may_and_nothing_else(seen: Seen, node: Node, bed: Inventory) -> None:
     """Every node tries every service port of every node; those that it needs answer."""
     wanted = {(other.bed_address, port) for other in bed.nodes for port in may_reach(node, other)}

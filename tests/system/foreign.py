@@ -18,7 +18,7 @@ import yaml
 from tests.system.tools import Bed, free_prefix, until
 
 from streambed import paths
-from streambed.beds import base_image, capacity, keys, podman, seed
+from streambed.beds import base_image, capacity, congestion, keys, podman, seed
 
 PASSWORD = "open sesame"
 OTHERS_PORT = 8099
@@ -187,8 +187,10 @@ def _make(
 
 def _create(*options: str, networks: Mapping[str, str], command: str) -> None:
     """A machine of the nodes' base image, that reaches these networks and no more."""
+    congestion.allow(["cubic"])
     podman.call(
         *("create", "--no-hosts", "--dns=none", "--memory=8g", *podman.LIMITS, *options),
+        f"--sysctl={congestion.SETTING}=cubic",  # as a Debian that is no container has it
         *(
             f"--network={network}:ip={address},interface_name=eth{number}"
             for number, (network, address) in enumerate(networks.items())

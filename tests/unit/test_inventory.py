@@ -194,9 +194,11 @@ def test_yaml_that_is_none_names_the_file(tmp_path: Path) -> None:
         ("cpus: true", r"`cpus` is True"),
         ("ansible_port: x", r"`ansible_port` is 'x'; allowed is a whole number above 0"),
         ("memory: much", r"node a: `memory`: .*much"),
+        ("bed_tcp_congestion_control: 3", r"`bed_tcp_congestion_control` is 3; allowed is"),
+        ("bed_tcp_congestion_control: a b", r"`bed_tcp_congestion_control` is 'a b'"),
     ],
 )
-def test_a_number_that_is_none_is_named_with_its_node(
+def test_a_value_that_is_none_is_named_with_its_node(
     given: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "hosts.yml").write_text(

@@ -61,6 +61,7 @@ def test_every_kernel_setting_that_the_roles_change_is_noted() -> None:
         "net.core.rmem_max",
         "net.core.wmem_max",
         "vm.max_map_count",
+        "net.ipv4.tcp_congestion_control",
     ]
 
 

@@ -8,7 +8,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from streambed import paths
-from streambed.beds import baked_image, capacity, disks, keys, network, podman, readiness, seed
+from streambed.beds import (
+    baked_image,
+    capacity,
+    congestion,
+    disks,
+    keys,
+    network,
+    podman,
+    readiness,
+    seed,
+)
 from streambed.beds.names import (
     LABEL_ID,
     LABEL_MAKER,
@@ -47,6 +57,8 @@ def create_arguments(node: Node, names: BedNames) -> list[str]:
         f"--memory={node.memory_bytes}",
         f"--memory-swap={node.memory_bytes}",
         "--pids-limit=8192",
+        # Otherwise the one of whatever host this is.
+        f"--sysctl={congestion.SETTING}={node.tcp_congestion_control}",
         *podman.LIMITS,
         *disks.arguments(node, names),
         "--log-opt=max-size=1mb",
@@ -116,6 +128,7 @@ class PodmanProvider:
             self._inventory.nodes,
         )
         network.ensure(self._names, subnet)
+        congestion.allow(node.tcp_congestion_control for node in self._inventory.nodes)
         self._remove_strangers(conditions)
 
         def bring_up(node: Node) -> None:

@@ -13,6 +13,7 @@ from streambed import console, paths
 from streambed.beds import (
     baked_image,
     capacity,
+    congestion,
     disks,
     keys,
     lifecycle,
@@ -152,6 +153,7 @@ def _prepare_containers(bed: Inventory, new: Collection[str], say: Callable[[str
         readiness.check(image_is_there=baked_image.name_if_there() is not None)
         baked_image.ensure(say)
     network.ensure(names, network.parse_subnet(bed.subnet))
+    congestion.allow(node.tcp_congestion_control for node in bed.nodes)
     for node in bed.nodes:
         if node.name in new:
             disks.make(node, names)

@@ -38,6 +38,11 @@ FEATURES = (
         "sch_tbf",
         (_PAIR, "tc qdisc add dev sb0 root tbf rate 10mbit burst 15kb limit 65536"),
     ),
+    Feature(
+        "cubic",
+        "tcp_cubic",
+        ("ip link set lo up", "ip route add 192.0.2.0/24 dev lo congctl cubic"),
+    ),
     Feature("ingress", "sch_ingress", (_PAIR, _INGRESS)),
     Feature(
         "u32",
