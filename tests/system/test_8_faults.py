@@ -26,7 +26,7 @@ def survived(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Su
 @pytest.fixture(scope="module")
 def more(bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Survived]:
     results: Path = tmp_path_factory.mktemp("more-faults")
-    return cells.run(bed.small, bed.path, MORE_KINDS, 70, results)
+    return cells.run(bed.small, bed.path, MORE_KINDS, 90, results)
 
 
 @pytest.mark.parametrize("fault", KINDS)
