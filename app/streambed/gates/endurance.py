@@ -20,7 +20,8 @@ def nothing_grows(slopes: Sequence[Slope]) -> Reading:
     """
     growing = [slope for slope in slopes if slope.grows]
     who = [
-        f"{slope.measure} of {slope.group} on {slope.node} {slope.per_h:+.3g}"
+        f"{slope.measure} of {slope.group} on {slope.node} {slope.per_h:+.3g}, "
+        f"{slope.rise:+.3g} in all"
         for slope in growing
         if slope.node is not None
     ]
@@ -33,7 +34,7 @@ def nothing_grows(slopes: Sequence[Slope]) -> Reading:
         gate="nothing_grows",
         ok={slope.measure for slope in slopes} >= _NEEDED and not growing,
         measured=said + (f" ({'; '.join(who)})" if who else "") if said else "nothing sampled",
-        expected="at most 5 % of a mean in an hour (of little 8 MiB, 2 threads, 4 files; of "
-        "what is alive in heaps 16 MiB in all), or an interval that reaches there",
+        expected="at most 5 % of a mean in an hour (of little 8 MiB, 2 threads, 4 files), or an "
+        "interval that reaches there; in all no more than that, or 16 MiB, 4 threads, 8 files",
         unit="per h",
     )
