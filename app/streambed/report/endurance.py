@@ -14,7 +14,7 @@ from streambed.report.figure import Drawing, figure
 from streambed.results import heaps, lag, resources, soak
 from streambed.results.resources import NodeUse
 from streambed.results.row import Flat
-from streambed.results.samples import Batches, Floats
+from streambed.results.samples import Batches, Floats, binned_means
 
 GROWTH = "memory_growth_mib_per_h"
 """A row that has it ran long enough for growth to be told."""
@@ -85,9 +85,8 @@ def _drawing(row: Flat, directory: Path) -> Drawing:
 
 def _means(after_s: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Means of `_EVERY_S`: (minutes, values), of samples so many seconds after the first."""
-    bins = (after_s // _EVERY_S).astype(np.int64)
-    filled, where, counts = np.unique(bins, return_inverse=True, return_counts=True)
-    return (filled + 0.5) * _EVERY_S / 60, np.bincount(where, weights=values) / counts
+    bins, means = binned_means(after_s, values, _EVERY_S)
+    return (bins + 0.5) * _EVERY_S / 60, means
 
 
 def _levels(

@@ -17,6 +17,19 @@ def _same_length(name: str, *arrays: npt.NDArray[Any]) -> None:
         raise ValueError(f"{name}: arrays [n] of one length are needed, got {shapes}")
 
 
+def binned_means(after_s: Floats, values: Floats, every_s: float) -> tuple[Counts, Floats]:
+    """Means over bins of `every_s` seconds: (number of the bin, mean), of bins that have a value.
+
+    Args:
+        after_s: float64[n], seconds since the first bin began, in any order.
+        values: float64[n].
+        every_s: length of a bin.
+    """
+    bins = (after_s // every_s).astype(np.int64)
+    filled, where, counts = np.unique(bins, return_inverse=True, return_counts=True)
+    return filled, np.bincount(where, weights=values) / counts
+
+
 @dataclass(frozen=True)
 class Appends:
     """Results as they were appended to the result topic.

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from streambed.results import heaps
+from streambed.results import heaps, lag
 from streambed.results.resources import LEVELS, NodeUse
-from streambed.results.samples import Floats
+from streambed.results.samples import Floats, binned_means
 
 LEAST_S = 600.0
 """A window that is shorter says nothing about growth."""
-
-CONFIDENCE = 0.95
 
 TOLERATED_PER_H = 0.05
 """Growth, as a part of the mean, that is noise of what comes and goes."""
@@ -40,11 +38,7 @@ TOLERATED_ONCE = {
     "threads": 4.0,
     "fds": 8.0,
 }
-"""In all: what is taken once and kept."""
-
-_HEAP_STEP_BYTES = 16 * 2**20
-"""Kafka's Raft keeps up to five buffers of 8 MiB, each taken when it is first needed. In a heap whose
-level swings from collection to collection such a step cannot be told from a slope."""
+"""In all: what is taken once and kept. Kafka's Raft keeps up to five buffers of 8 MiB."""
 
 _MINUTE_S = 60.0
 _S_PER_H = 3600.0
@@ -75,10 +69,12 @@ class Slope:
 
         It goes on when even the low end of the interval is more.
         """
+        once = TOLERATED_ONCE[self.measure]
         per_h = max(TOLERATED_PER_H * self.mean, TOLERATED_OF_FEW[self.measure])
         if self.measure == "live_heap_bytes":
-            per_h = max(per_h, _HEAP_STEP_BYTES / self.over_h)
-        in_all = max(per_h * self.over_h, TOLERATED_ONCE[self.measure])
+            # It swings from collection to collection: a step cannot be told from a slope.
+            per_h = max(per_h, once / self.over_h)
+        in_all = max(per_h * self.over_h, once)
         return self.low_per_h > per_h or self.rise > in_all
 
 
@@ -124,11 +120,8 @@ def _levels(
 
 
 def _by_minute(after_s: Floats, values: Floats) -> Levels:
-    filled, where, counts = np.unique(
-        (after_s // _MINUTE_S).astype(np.int64), return_inverse=True, return_counts=True
-    )
-    means = np.bincount(where, weights=values) / counts if filled.size else np.empty(0)
-    return dict(zip(filled.tolist(), means.tolist(), strict=True))
+    minutes, means = binned_means(after_s, values, _MINUTE_S)
+    return dict(zip(minutes.tolist(), means.tolist(), strict=True))
 
 
 def _together(groups: list[Levels]) -> Levels:
@@ -145,7 +138,7 @@ def _slope(
         return None
     held = np.array(list(levels.values()))
     hours = np.array(list(levels), np.float64) * _MINUTE_S / _S_PER_H
-    line = stats.theilslopes(held, hours, alpha=CONFIDENCE)
+    line = stats.theilslopes(held, hours, alpha=lag.CONFIDENCE)
     third = len(held) // 3
     return Slope(
         measure,
